@@ -1,0 +1,35 @@
+//! The nouns of the cluster, the commands that change them, and the only function that applies one.
+//!
+//! Everything else in the workspace speaks in these types. This crate reads no clock, draws no random
+//! number, touches no file and writes no log: [`State::apply`] is a pure function of a state and an
+//! [`Entry`], so every manager that applies the same log holds the same state.
+//!
+//! Start with [`State`], then [`Command`], then the files under `apply/`, one per family of commands.
+
+mod apply;
+mod command;
+mod event;
+mod ids;
+pub mod limits;
+mod network;
+mod node;
+mod service;
+mod settings;
+mod spec;
+mod state;
+mod task;
+mod time;
+mod view;
+
+pub use command::*;
+pub use event::*;
+pub use ids::*;
+pub use network::*;
+pub use node::*;
+pub use service::*;
+pub use settings::*;
+pub use spec::*;
+pub use state::*;
+pub use task::*;
+pub use time::*;
+pub use view::*;

@@ -1,0 +1,366 @@
+//! What a user wishes: projects, services and how their containers are made. Written by deploys only.
+
+use crate::{ProjectName, ServiceName, VolumeName};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What one Compose file, with its overrides, declares.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProjectSpec {
+    /// The project's name.
+    pub name: ProjectName,
+    /// Its services.
+    pub services: BTreeMap<ServiceName, Arc<ServiceSpec>>,
+    /// Its named volumes.
+    pub volumes: BTreeMap<VolumeName, VolumeSpec>,
+    /// The canonical Compose document it was read from.
+    pub source: String,
+}
+
+/// A named volume.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeSpec {
+    /// Volume driver; empty for the engine's default.
+    pub driver: String,
+    /// Options of the driver.
+    pub options: BTreeMap<String, String>,
+    /// Labels on the volume.
+    pub labels: BTreeMap<String, String>,
+    /// Use the engine's volume of this very name instead of one named after the project.
+    pub external_name: Option<String>,
+}
+
+/// One entry under `services:`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceSpec {
+    /// How each container is made.
+    pub container: ContainerSpec,
+    /// How many copies.
+    pub mode: Mode,
+    /// What each copy needs and may use.
+    pub resources: Resources,
+    /// Where copies may go.
+    pub placement: Placement,
+    /// What happens when a copy ends.
+    pub restart: RestartPolicy,
+    /// How a new generation replaces the old.
+    pub update: UpdatePolicy,
+    /// Published ports.
+    pub ports: Vec<Port>,
+    /// Networks it is on, by name in the file.
+    pub networks: Vec<String>,
+    /// Services of the same project that it refers to by name over a shared network; placed on the
+    /// same node where they fit, because names do not resolve across hosts yet.
+    pub refers_to: Vec<ServiceName>,
+}
+
+/// How many copies of a service there are to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Mode {
+    /// A number of replicas; `None` when the file does not say, so a scale set by hand is kept.
+    Replicated {
+        /// The number the file asks for.
+        replicas: Option<u32>,
+    },
+    /// One on each node that admits it.
+    Global,
+}
+
+/// How a container is made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerSpec {
+    /// The image.
+    pub image: Image,
+    /// Replaces the image's command.
+    pub command: Option<Vec<String>>,
+    /// Replaces the image's entry point.
+    pub entrypoint: Option<Vec<String>>,
+    /// Environment. Values may be confidential: never shown, never logged.
+    pub environment: BTreeMap<String, String>,
+    /// Labels on the container.
+    pub labels: BTreeMap<String, String>,
+    /// User and group, as the engine takes them.
+    pub user: Option<String>,
+    /// Working directory.
+    pub working_dir: Option<String>,
+    /// Host name inside; the replica's name by default.
+    pub hostname: Option<String>,
+    /// Mounts, in the file's order.
+    pub mounts: Vec<Mount>,
+    /// Health check; `None` leaves the image's in force.
+    pub healthcheck: Option<HealthCheck>,
+    /// Signal that asks it to stop; the image's by default.
+    pub stop_signal: Option<String>,
+    /// How long it may take to stop before it is killed.
+    pub stop_grace: Option<Duration>,
+    /// Run an init process as process 1.
+    pub init: Option<bool>,
+    /// Allocate a terminal.
+    pub tty: bool,
+    /// Keep standard input open.
+    pub stdin_open: bool,
+    /// Extra `/etc/hosts` lines, `name:address`.
+    pub extra_hosts: Vec<String>,
+    /// Log driver and its options; the daemon's default where absent.
+    pub logging: Option<Logging>,
+}
+
+/// Log driver of a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Logging {
+    /// Driver name.
+    pub driver: String,
+    /// Driver options.
+    pub options: BTreeMap<String, String>,
+}
+
+/// An image, as named and as resolved when deployed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    /// As written in the file.
+    pub reference: String,
+    /// `repository@sha256:...`, or `sha256:...` (an image id) when no registry knows it.
+    pub resolved: Option<String>,
+    /// When to ask a registry.
+    pub pull: Pull,
+}
+
+/// When to ask a registry for an image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Pull {
+    /// When the node lacks it.
+    #[default]
+    Missing,
+    /// Before each start.
+    Always,
+    /// Never: it must be there.
+    Never,
+}
+
+/// One mount of a container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mount {
+    /// What is mounted.
+    pub source: MountSource,
+    /// Absolute path inside the container.
+    pub target: String,
+    /// Mounted read-only.
+    pub read_only: bool,
+}
+
+/// What a mount shows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MountSource {
+    /// A named volume of the project.
+    Volume(VolumeName),
+    /// A volume without a name, gone with the container.
+    Anonymous,
+    /// A path of the host.
+    Bind(String),
+    /// Memory.
+    Tmpfs {
+        /// Bytes; the engine's default where absent.
+        size: Option<u64>,
+    },
+}
+
+/// How the engine finds out whether a container is healthy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthCheck {
+    /// As the engine takes it: `["NONE"]`, `["CMD", ...]`, `["CMD-SHELL", "..."]`; empty: the image's.
+    pub test: Vec<String>,
+    /// Between two checks.
+    pub interval: Option<Duration>,
+    /// For one check.
+    pub timeout: Option<Duration>,
+    /// Failures in a row until it is unhealthy.
+    pub retries: Option<u32>,
+    /// Failures that do not count after the start.
+    pub start_period: Option<Duration>,
+}
+
+/// What each copy needs (reservation) and may use (limit).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resources {
+    /// Reserved processor time, in thousandths of a core.
+    pub reserved_milli_cpus: u64,
+    /// Reserved memory, in bytes.
+    pub reserved_memory: u64,
+    /// Limit of processor time, in thousandths of a core.
+    pub milli_cpus: Option<u64>,
+    /// Limit of memory, in bytes.
+    pub memory: Option<u64>,
+    /// Limit of processes.
+    pub pids: Option<u32>,
+}
+
+/// Where copies may go.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Placement {
+    /// All must hold.
+    pub constraints: Vec<Constraint>,
+    /// Node labels over whose values to spread, outermost first.
+    pub spread: Vec<String>,
+    /// Most copies on one node.
+    pub max_replicas_per_node: Option<u32>,
+}
+
+/// A rule on the node, `key == value` or `key != value`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Constraint {
+    /// What of the node is compared.
+    pub key: ConstraintKey,
+    /// `true` for `==`, `false` for `!=`.
+    pub equal: bool,
+    /// What it is compared with.
+    pub value: String,
+}
+
+/// What of a node a constraint compares.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ConstraintKey {
+    /// `node.id`
+    Id,
+    /// `node.hostname`: the node's name here.
+    Hostname,
+    /// `node.role`: `manager` or `worker`.
+    Role,
+    /// `node.platform.os`
+    Os,
+    /// `node.platform.arch`
+    Arch,
+    /// `node.labels.KEY`
+    Label(String),
+}
+
+/// What happens when a copy ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestartPolicy {
+    /// When a successor is made.
+    pub condition: RestartCondition,
+    /// First wait; doubled per failure in a row up to five minutes.
+    pub delay: Duration,
+    /// Restarts after which the slot is given up; `None` for no end.
+    pub max_attempts: Option<u32>,
+    /// How long a copy must run for its failures to be forgotten.
+    pub window: Duration,
+}
+
+impl Default for RestartPolicy {
+    fn default() -> Self {
+        Self {
+            condition: RestartCondition::Any,
+            delay: Duration::from_secs(1),
+            max_attempts: None,
+            window: Duration::from_secs(60),
+        }
+    }
+}
+
+/// When a copy that ended gets a successor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RestartCondition {
+    /// Never.
+    Never,
+    /// When it exited with another code than 0, or could not start.
+    OnFailure,
+    /// Always.
+    Any,
+}
+
+/// How a new generation replaces the old.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpdatePolicy {
+    /// Order of starting and stopping; by default start-first unless the replica holds something that
+    /// two copies cannot share.
+    pub order: Option<UpdateOrder>,
+    /// How long a new copy without a health check must run before the next one's turn.
+    pub monitor: Option<Duration>,
+}
+
+/// Which comes first when one copy replaces another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UpdateOrder {
+    /// The new copy runs, and is healthy, before the old one is stopped.
+    StartFirst,
+    /// The old copy has stopped before the new one starts.
+    StopFirst,
+}
+
+/// A published port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Port {
+    /// Port on the hosts.
+    pub published: u16,
+    /// Port in the container.
+    pub target: u16,
+    /// Transport.
+    pub protocol: Protocol,
+    /// On every node, or on the replica's node only.
+    pub mode: PortMode,
+    /// Address to listen on; all when absent.
+    pub host_ip: Option<IpAddr>,
+}
+
+/// Transport of a published port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Protocol {
+    /// TCP
+    Tcp,
+    /// UDP
+    Udp,
+}
+
+/// Where a published port answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum PortMode {
+    /// On every node, wherever the replicas are.
+    Ingress,
+    /// On the node of the replica only.
+    Host,
+}
+
+impl ServiceSpec {
+    /// Named volumes that a copy writes to; they tie it to their home node.
+    pub fn writable_volumes(&self) -> impl Iterator<Item = &VolumeName> {
+        self.container.mounts.iter().filter(|m| !m.read_only).filter_map(|m| match &m.source {
+            MountSource::Volume(v) => Some(v),
+            _ => None,
+        })
+    }
+
+    /// Named volumes that a copy uses, written to or not.
+    pub fn volumes(&self) -> impl Iterator<Item = &VolumeName> {
+        self.container.mounts.iter().filter_map(|m| match &m.source {
+            MountSource::Volume(v) => Some(v),
+            _ => None,
+        })
+    }
+
+    /// Whether a copy keeps data of its own: one with a writable named volume.
+    pub fn stateful(&self) -> bool {
+        self.writable_volumes().next().is_some()
+    }
+
+    /// Host ports that a copy takes on its own node.
+    pub fn host_ports(&self) -> impl Iterator<Item = &Port> {
+        self.ports.iter().filter(|p| p.mode == PortMode::Host)
+    }
+
+    /// The order in which a new copy replaces an old one. Two copies never share a writable volume, a
+    /// writable bind mount or a host port, so those stop first whatever the file says.
+    pub fn update_order(&self) -> UpdateOrder {
+        let writes_bind = self
+            .container
+            .mounts
+            .iter()
+            .any(|m| !m.read_only && matches!(m.source, MountSource::Bind(_)));
+        if self.stateful() || writes_bind || self.host_ports().next().is_some() {
+            return UpdateOrder::StopFirst;
+        }
+        self.update.order.unwrap_or(UpdateOrder::StartFirst)
+    }
+}

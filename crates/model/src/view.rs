@@ -1,0 +1,210 @@
+//! A view: all that one node needs to know, cut out of the state.
+
+use crate::{
+    Backend, ClusterId, Node, NodeId, NodeName, PortMode, ProjectName, Protocol, Readiness, Role,
+    Route, ServiceName, ServiceSpec, Slot, State, Task, TaskId, TaskState, Time, VolumeKey,
+    VolumeSpec, Wanted,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// All that one node needs to know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct View {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// Log index at which it was taken. A node accepts no view older than the last it saw.
+    pub index: u64,
+    /// Cluster time of the newest entry applied.
+    pub now: Time,
+    /// Whose view it is.
+    pub node: NodeId,
+    /// Its tasks, ended ones included: their containers are kept for their logs.
+    pub tasks: Vec<Assignment>,
+    /// Published ports of the whole cluster.
+    pub routes: Arc<Vec<Route>>,
+    /// The other nodes and itself.
+    pub nodes: Arc<Vec<Peer>>,
+    /// Volumes to delete here, once nothing uses them.
+    pub condemned: Vec<VolumeKey>,
+}
+
+/// One task of a view.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assignment {
+    /// The task.
+    pub task: TaskId,
+    /// Its project.
+    pub project: ProjectName,
+    /// Its service.
+    pub service: ServiceName,
+    /// Its slot.
+    pub slot: Slot,
+    /// The generation of its spec.
+    pub generation: u64,
+    /// What to do with it.
+    pub wanted: Wanted,
+    /// Where it is in its life, as the cluster has recorded it.
+    pub state: TaskState,
+    /// Its spec.
+    pub spec: Arc<ServiceSpec>,
+    /// The named volumes it mounts.
+    pub volumes: BTreeMap<crate::VolumeName, VolumeSpec>,
+    /// Those of them that held data before: when one is missing on the node, an empty one must not
+    /// take its place.
+    pub established: BTreeSet<crate::VolumeName>,
+    /// Login for the registry of its image: sealed in the state, opened by the manager that serves the
+    /// view, never written to a disk.
+    pub login: Option<Login>,
+}
+
+/// A registry login. Its `Debug` form shows nothing.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Login(pub Vec<u8>);
+
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Login(..)")
+    }
+}
+
+impl Assignment {
+    /// The replica as people read it: `shop/web.2`.
+    pub fn replica(&self) -> String {
+        format!("{}/{}.{}", self.project, self.service, self.slot)
+    }
+}
+
+/// What a node knows of another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peer {
+    /// Its identity.
+    pub id: NodeId,
+    /// Its name.
+    pub name: NodeName,
+    /// Manager or worker.
+    pub role: Role,
+    /// The leader's verdict on it.
+    pub readiness: Readiness,
+    /// Where its control plane listens.
+    pub control: SocketAddr,
+    /// Where its edge listens.
+    pub edge: SocketAddr,
+}
+
+/// The parts of a view that every node shares, taken once per state.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    routes: Arc<Vec<Route>>,
+    nodes: Arc<Vec<Peer>>,
+}
+
+impl State {
+    /// Takes what all views of this state share. Cost: one pass over services with published ports.
+    pub fn shared(&self) -> Shared {
+        Shared {
+            routes: Arc::new(self.routes()),
+            nodes: Arc::new(self.nodes.values().map(peer).collect()),
+        }
+    }
+
+    /// All that `node` needs to know. Cost: the tasks of that node.
+    pub fn view_for(&self, node: NodeId, shared: &Shared) -> View {
+        View {
+            cluster: self.cluster_id(),
+            index: self.index,
+            now: self.now,
+            node,
+            tasks: self.tasks_on(node).map(|t| self.assignment(t)).collect(),
+            routes: Arc::clone(&shared.routes),
+            nodes: Arc::clone(&shared.nodes),
+            condemned: self
+                .volumes
+                .values()
+                .filter(|v| v.condemned && v.home == node)
+                .map(|v| v.key.clone())
+                .collect(),
+        }
+    }
+
+    fn assignment(&self, task: &Task) -> Assignment {
+        let service = self.service_of(task);
+        let spec = Arc::clone(service.spec_of(task.generation));
+        let project = self.projects.get(&service.project);
+        let declared = |v: &crate::VolumeName| {
+            project.and_then(|p| p.volumes.get(v).cloned()).unwrap_or_default()
+        };
+        let held = |v: &crate::VolumeName| {
+            let key = VolumeKey { project: service.project.clone(), volume: v.clone() };
+            self.volumes.get(&key).is_some_and(|v| v.established)
+        };
+        let login =
+            project.and_then(|p| p.logins.get(registry(&spec.container.image.reference)).cloned());
+        Assignment {
+            task: task.id,
+            project: service.project.clone(),
+            service: service.name.clone(),
+            slot: task.slot,
+            generation: task.generation,
+            wanted: task.wanted,
+            state: task.state.clone(),
+            volumes: spec.volumes().map(|v| (v.clone(), declared(v))).collect(),
+            established: spec.volumes().filter(|v| held(v)).cloned().collect(),
+            login: login.map(Login),
+            spec,
+        }
+    }
+
+    /// Published TCP ports of all services, with the replicas behind each.
+    fn routes(&self) -> Vec<Route> {
+        let mut routes = Vec::new();
+        for service in self.services.values() {
+            let published =
+                |p: &&crate::Port| p.mode == PortMode::Ingress && p.protocol == Protocol::Tcp;
+            let ports: Vec<crate::Port> =
+                service.spec().ports.iter().filter(published).copied().collect();
+            if ports.is_empty() || service.removed && self.tasks_of(service.id).next().is_none() {
+                continue;
+            }
+            let backends: Vec<Backend> =
+                self.tasks_of(service.id).filter_map(|task| self.backend(task)).collect();
+            routes.extend(ports.into_iter().map(|port| Route {
+                project: service.project.clone(),
+                service: service.name.clone(),
+                port,
+                backends: backends.clone(),
+            }));
+        }
+        routes
+    }
+
+    fn backend(&self, task: &Task) -> Option<Backend> {
+        let node = self.nodes.get(&task.node)?;
+        let holds_connections = matches!(task.state, TaskState::Running | TaskState::Stopping);
+        let address = task.address.filter(|_| holds_connections)?;
+        let serving = task.serving() && node.readiness == Readiness::Ready;
+        Some(Backend { task: task.id, node: node.id, address, serving })
+    }
+}
+
+/// The registry of an image reference: its first part when that looks like a host, else Docker's own,
+/// under the name that its logins use.
+pub fn registry(reference: &str) -> &str {
+    match reference.split_once('/') {
+        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => host,
+        _ => "docker.io",
+    }
+}
+
+fn peer(node: &Node) -> Peer {
+    Peer {
+        id: node.id,
+        name: node.name.clone(),
+        role: node.role,
+        readiness: node.readiness,
+        control: node.control(),
+        edge: node.edge(),
+    }
+}

@@ -1,0 +1,1 @@
+//! Shared pieces of this package's targets.
