@@ -1,0 +1,180 @@
+//! The daemon's configuration: one TOML file. Unknown keys are errors, every value has a default.
+//!
+//! Holds no state and reads nothing but the file it is given.
+
+use anyhow::Context;
+use model::{Timers, limits};
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Everything that can be set.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// Where the daemon keeps what must survive it.
+    pub(crate) data_dir: PathBuf,
+    /// Unix socket for `clusterctl` on this host.
+    pub(crate) socket: PathBuf,
+    /// Unix socket of the Docker Engine.
+    pub(crate) docker_socket: PathBuf,
+    /// Control plane: gRPC over mutual TLS.
+    pub(crate) listen: SocketAddr,
+    /// Where the edges of the other nodes connect.
+    pub(crate) edge_listen: SocketAddr,
+    /// Prometheus metrics; loopback unless told otherwise.
+    pub(crate) metrics: SocketAddr,
+    /// How log lines look.
+    pub(crate) log: LogFormat,
+    /// Least level of log lines, as `tracing` filters spell it.
+    pub(crate) log_level: String,
+    /// What this node keeps for itself.
+    pub(crate) keep: Keep,
+    /// Published ports.
+    pub(crate) ingress: Ingress,
+    timers: TimersFile,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+/// What this node keeps for the system itself.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Keep {
+    /// Thousandths of a core.
+    pub(crate) milli_cpus: u64,
+    /// Mebibytes.
+    pub(crate) memory_mib: u64,
+}
+
+impl Default for Keep {
+    fn default() -> Self {
+        Self { milli_cpus: 0, memory_mib: limits::SYSTEM_MEMORY >> 20 }
+    }
+}
+
+/// How published ports are served.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Ingress {
+    /// Hand connections to other nodes without TLS; for trusted networks only. The same on all nodes.
+    pub(crate) plain: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let any = |port| SocketAddr::from(([0, 0, 0, 0], port));
+        Self {
+            data_dir: "/var/lib/clusterd".into(),
+            socket: "/run/clusterd.sock".into(),
+            docker_socket: "/var/run/docker.sock".into(),
+            listen: any(limits::CONTROL_PORT),
+            edge_listen: any(limits::EDGE_PORT),
+            metrics: SocketAddr::from(([127, 0, 0, 1], limits::METRICS_PORT)),
+            log: LogFormat::Text,
+            log_level: "info".into(),
+            keep: Keep::default(),
+            ingress: Ingress::default(),
+            timers: TimersFile::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads a file; without one, the defaults hold.
+    pub(crate) fn load(path: Option<&Path>) -> anyhow::Result<Self> {
+        let Some(path) = path else { return Ok(Self::default()) };
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read the configuration {}", path.display()))?;
+        Self::parse(&text).with_context(|| format!("in the configuration {}", path.display()))
+    }
+
+    pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
+        let config: Self = toml::from_str(text)?;
+        config.timers().check()?;
+        Ok(config)
+    }
+
+    /// The profile's timers with the overrides of the file.
+    pub(crate) fn timers(&self) -> Timers {
+        self.timers.resolve()
+    }
+
+    /// Memory kept for the system itself, in bytes.
+    pub(crate) fn kept_memory(&self) -> u64 {
+        self.keep.memory_mib << 20
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Profile {
+    #[default]
+    Lan,
+    Wan,
+}
+
+macro_rules! timers {
+    ($($name:ident),*) => {
+        /// `[timers]`: a profile, and overrides in milliseconds.
+        #[derive(Clone, Debug, Default, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        struct TimersFile {
+            profile: Profile,
+            $($name: Option<u64>,)*
+        }
+
+        impl TimersFile {
+            fn resolve(&self) -> Timers {
+                let mut timers = match self.profile {
+                    Profile::Lan => Timers::LAN,
+                    Profile::Wan => Timers::WAN,
+                };
+                $(if let Some(millis) = self.$name {
+                    timers.$name = Duration::from_millis(millis);
+                })*
+                timers
+            }
+        }
+    };
+}
+
+timers!(
+    heartbeat, election_min, election_max, beat, redial, suspect, lost, stall, testimony, view_stale, isolated,
+    steady, steady_max, away, engine_out, voter_lost
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_is_the_default() {
+        let config = Config::parse("").unwrap();
+        assert_eq!(config.timers(), Timers::LAN);
+        assert_eq!(config.listen.port(), limits::CONTROL_PORT);
+        assert!(config.metrics.ip().is_loopback());
+    }
+
+    #[test]
+    fn unknown_keys_and_bad_timers_are_refused() {
+        for text in ["listn = \"0.0.0.0:1\"", "[timers]\nlosst = 3", "[timers]\nsuspect = 10", "[keep]\nram = 1"] {
+            assert!(Config::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_profile_can_be_overridden() {
+        let config = Config::parse("[timers]\nprofile = \"wan\"\nlost = 20000").unwrap();
+        assert_eq!(config.timers().lost, Duration::from_secs(20));
+        assert_eq!(config.timers().suspect, Timers::WAN.suspect);
+    }
+}

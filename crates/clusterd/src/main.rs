@@ -1,0 +1,7 @@
+//! The daemon.
+
+mod clock;
+mod config;
+mod folder;
+
+fn main() {}
