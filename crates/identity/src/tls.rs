@@ -86,7 +86,8 @@ impl Tls {
         Arc::clone(&self.configs.load().control_server)
     }
 
-    /// For the edge port: no certificate, no connection.
+    /// For the edge port: no certificate, no connection. An administrator's certificate passes the handshake;
+    /// the caller wants a [`Peer::Node`].
     pub fn edge_server_config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.configs.load().edge_server)
     }
