@@ -1,5 +1,4 @@
 //! Join tokens and sealing: what is a secret, and stays one.
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use identity::{CaDigest, ClusterKey, Error, Sealer, Token};
 use model::Role;
