@@ -1,0 +1,230 @@
+//! What is wrong with a file, said so that a person can act on it: place, message, what to write instead.
+//! Owns how complaints are collected, ordered and shown; never decides what is wrong. Start with
+//! [`Complaint`]; readers collect through `Log`.
+
+use crate::tree::Place;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Complaints kept per load; what comes after them is only counted, so that a hostile file cannot make
+/// the answer larger than itself.
+const KEPT: usize = 200;
+/// Characters of a source line that [`render`] shows.
+const LINE_SHOWN: usize = 160;
+/// Characters of a quoted name or value in a message.
+const QUOTED: usize = 80;
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The file cannot be deployed.
+    Error,
+    /// It can, but something in it has no effect or another one than with Docker Compose.
+    Warning,
+}
+
+/// One thing that is wrong with a file, or worth a remark.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Complaint {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The file, as the caller named it.
+    pub file: String,
+    /// Line, from 1; 0 when the complaint is about no place in the file.
+    pub line: u32,
+    /// Column in characters, from 1.
+    pub column: u32,
+    /// Characters that the mark underlines; at least 1.
+    pub length: u32,
+    /// What is wrong, in one sentence. Control characters in quoted names are escaped.
+    pub message: String,
+    /// What to write or do instead.
+    pub help: Option<String>,
+}
+
+impl fmt::Display for Complaint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = kind(self.severity);
+        let file = shown(&self.file);
+        if self.line == 0 {
+            write!(f, "{file}: {kind}: {}", self.message)?;
+        } else {
+            write!(f, "{file}:{}:{}: {kind}: {}", self.line, self.column, self.message)?;
+        }
+        self.help.as_ref().map_or(Ok(()), |help| write!(f, " ({help})"))
+    }
+}
+
+/// Why a project was refused: at least one error, with the warnings found on the way, ordered by place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Complaints(pub Vec<Complaint>);
+
+impl Complaints {
+    /// The errors among them.
+    pub fn errors(&self) -> impl Iterator<Item = &Complaint> {
+        self.0.iter().filter(|c| c.severity == Severity::Error)
+    }
+}
+
+impl fmt::Display for Complaints {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, complaint) in self.0.iter().enumerate() {
+            if i > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{complaint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Complaints {}
+
+/// The complaint with the line it is about and a mark under the place, in plain text of several lines.
+/// `source` is the text of the complaint's file; where it has no such line, only the message is shown.
+/// Control characters, escape sequences and bidirectional marks of the file come out escaped.
+pub fn render(complaint: &Complaint, source: &str) -> String {
+    let mut out = format!("{}: {}\n", kind(complaint.severity), complaint.message);
+    let gutter = complaint.line.to_string().len();
+    let file = shown(&complaint.file);
+    if complaint.line == 0 {
+        out.push_str(&format!("  --> {file}\n"));
+    } else {
+        let pad = " ".repeat(gutter);
+        out.push_str(&format!("{pad}--> {file}:{}:{}\n", complaint.line, complaint.column));
+        if let Some(line) = source.lines().nth(complaint.line as usize - 1) {
+            let (text, offset, length) = window(line, complaint.column, complaint.length);
+            let (under, mark) = (" ".repeat(offset), "^".repeat(length));
+            out.push_str(&format!("{pad} |\n{} | {text}\n{pad} | {under}{mark}\n", complaint.line));
+        }
+    }
+    if let Some(help) = &complaint.help {
+        out.push_str(&format!("{} = help: {help}\n", " ".repeat(gutter)));
+    }
+    out
+}
+
+/// The part of a line around a column, escaped, with where the mark goes and how long it is.
+fn window(line: &str, column: u32, length: u32) -> (String, usize, usize) {
+    let column = column.max(1) as usize - 1;
+    let skipped = column.saturating_sub(LINE_SHOWN / 2);
+    let (mut text, mut offset, mut marked) = (String::new(), 0, 0);
+    for (i, c) in line.chars().enumerate().skip(skipped).take(LINE_SHOWN) {
+        let piece = if c == '\t' { " ".to_owned() } else { escaped(c) };
+        let width = piece.chars().count();
+        if i < column {
+            offset += width;
+        } else if i < column + length as usize {
+            marked += width;
+        }
+        text.push_str(&piece);
+    }
+    (text.trim_end().to_owned(), offset, marked.max(1))
+}
+
+fn kind(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    }
+}
+
+/// Whether a character could move a terminal's cursor, hide, or turn the reading direction.
+pub(crate) fn unprintable(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}')
+        || matches!(c, '\u{061C}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}')
+}
+
+fn escaped(c: char) -> String {
+    if unprintable(c) { c.escape_unicode().to_string() } else { c.to_string() }
+}
+
+/// Text from a file as a message may quote it: escaped, and cut when long.
+pub(crate) fn shown(text: &str) -> String {
+    let mut out: String = text.chars().take(QUOTED).map(escaped).collect();
+    if text.chars().nth(QUOTED).is_some() {
+        out.push_str("...");
+    }
+    out
+}
+
+/// Where complaints are collected while files are read.
+#[derive(Default)]
+pub(crate) struct Log {
+    names: Vec<String>,
+    kept: BTreeMap<(Place, Severity, String), Option<String>>,
+    errors: usize,
+    dropped: usize,
+}
+
+impl Log {
+    /// Makes a file known and returns its number, for [`Place::file`].
+    pub(crate) fn file(&mut self, name: &str) -> u16 {
+        self.names.push(name.to_owned());
+        u16::try_from(self.names.len() - 1).unwrap_or(u16::MAX)
+    }
+
+    pub(crate) fn error(&mut self, at: Place, message: impl Into<String>) {
+        self.add(at, Severity::Error, message.into(), None);
+    }
+
+    pub(crate) fn refuse(
+        &mut self,
+        at: Place,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.add(at, Severity::Error, message.into(), Some(help.into()));
+    }
+
+    pub(crate) fn warn(&mut self, at: Place, message: impl Into<String>) {
+        self.add(at, Severity::Warning, message.into(), None);
+    }
+
+    /// A part reached through several aliases complains once.
+    fn add(&mut self, at: Place, severity: Severity, message: String, help: Option<String>) {
+        self.errors += usize::from(severity == Severity::Error);
+        let key = (at, severity, message);
+        if self.kept.len() < KEPT {
+            self.kept.insert(key, help);
+        } else if !self.kept.contains_key(&key) {
+            self.dropped += 1;
+        }
+    }
+
+    pub(crate) fn failed(&self) -> bool {
+        self.errors > 0
+    }
+
+    /// Everything said, by place.
+    pub(crate) fn into_complaints(self) -> Vec<Complaint> {
+        let Self { names, kept, dropped, .. } = self;
+        let last = kept.keys().next_back().map(|(at, ..)| *at).unwrap_or_default();
+        let name = |at: Place| names.get(usize::from(at.file)).cloned().unwrap_or_default();
+        let mut out: Vec<Complaint> = kept
+            .into_iter()
+            .map(|((at, severity, message), help)| Complaint {
+                severity,
+                file: name(at),
+                line: at.line,
+                column: at.column,
+                length: at.length.max(1),
+                message,
+                help,
+            })
+            .collect();
+        if dropped > 0 {
+            out.push(Complaint {
+                severity: Severity::Error,
+                file: name(last),
+                line: 0,
+                column: 0,
+                length: 1,
+                message: format!("and {dropped} more; fix these first"),
+                help: None,
+            });
+        }
+        out
+    }
+}
