@@ -1,0 +1,2 @@
+//! `cluster-lab`
+fn main() {}
