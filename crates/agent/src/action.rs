@@ -1,0 +1,270 @@
+//! What the engine is to do, as plain data: every name and number is in it, so that no meaningful choice
+//! is left for whoever executes it.
+
+use crate::ContainerId;
+use model::{
+    ClusterId, Login, Port, ProjectName, ServiceSpec, TaskId, VolumeKey, VolumeName, VolumeSpec,
+};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One thing for the engine to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Fetch an image from its registry.
+    Pull {
+        /// For this task.
+        task: TaskId,
+        /// The reference to fetch.
+        image: String,
+        /// Login for its registry.
+        login: Option<Login>,
+    },
+    /// Make a container, with the network and the volumes it needs. When a container of that name and
+    /// task exists, that one is the result.
+    Create(Box<Create>),
+    /// Start a container.
+    Start {
+        /// Its task.
+        task: TaskId,
+        /// The container.
+        container: ContainerId,
+    },
+    /// Look at a container.
+    Inspect {
+        /// Its task.
+        task: TaskId,
+        /// The container.
+        container: ContainerId,
+    },
+    /// Ask a container's process to end, with the signal the container was made with, and kill it after
+    /// the grace.
+    Stop {
+        /// Its task.
+        task: TaskId,
+        /// The container.
+        container: ContainerId,
+        /// How long it may take.
+        grace: Duration,
+    },
+    /// Kill a container's process.
+    Kill {
+        /// Its task.
+        task: TaskId,
+        /// The container.
+        container: ContainerId,
+    },
+    /// Remove a container that does not run, and its anonymous volumes.
+    Remove {
+        /// Its task.
+        task: TaskId,
+        /// The container.
+        container: ContainerId,
+    },
+    /// Remove a volume and its data, if it was made for this cluster.
+    RemoveVolume {
+        /// The volume.
+        volume: VolumeKey,
+        /// What the engine calls it.
+        name: String,
+        /// The cluster it must have been made for.
+        cluster: ClusterId,
+    },
+    /// Remove a project's network, if it was made for this cluster.
+    RemoveNetwork {
+        /// The project.
+        project: ProjectName,
+        /// What the engine calls it.
+        name: String,
+        /// The cluster it must have been made for.
+        cluster: ClusterId,
+    },
+}
+
+/// What an action is about: at most one action per subject is under way.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    /// A task and its container.
+    Task(TaskId),
+    /// A volume.
+    Volume(VolumeKey),
+    /// A project's network.
+    Network(ProjectName),
+}
+
+/// An action without its arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// [`Action::Pull`]
+    Pull,
+    /// [`Action::Create`]
+    Create,
+    /// [`Action::Start`]
+    Start,
+    /// [`Action::Inspect`]
+    Inspect,
+    /// [`Action::Stop`]
+    Stop,
+    /// [`Action::Kill`]
+    Kill,
+    /// [`Action::Remove`]
+    Remove,
+    /// [`Action::RemoveVolume`]
+    RemoveVolume,
+    /// [`Action::RemoveNetwork`]
+    RemoveNetwork,
+}
+
+impl Action {
+    /// What it is about.
+    pub fn subject(&self) -> Subject {
+        match self {
+            Self::Create(create) => Subject::Task(create.task),
+            Self::Pull { task, .. }
+            | Self::Start { task, .. }
+            | Self::Inspect { task, .. }
+            | Self::Stop { task, .. }
+            | Self::Kill { task, .. }
+            | Self::Remove { task, .. } => Subject::Task(*task),
+            Self::RemoveVolume { volume, .. } => Subject::Volume(volume.clone()),
+            Self::RemoveNetwork { project, .. } => Subject::Network(project.clone()),
+        }
+    }
+
+    /// The action without its arguments.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Pull { .. } => Kind::Pull,
+            Self::Create(_) => Kind::Create,
+            Self::Start { .. } => Kind::Start,
+            Self::Inspect { .. } => Kind::Inspect,
+            Self::Stop { .. } => Kind::Stop,
+            Self::Kill { .. } => Kind::Kill,
+            Self::Remove { .. } => Kind::Remove,
+            Self::RemoveVolume { .. } => Kind::RemoveVolume,
+            Self::RemoveNetwork { .. } => Kind::RemoveNetwork,
+        }
+    }
+
+    /// The container it is about, where there is one already.
+    pub fn container(&self) -> Option<&ContainerId> {
+        match self {
+            Self::Start { container, .. }
+            | Self::Inspect { container, .. }
+            | Self::Stop { container, .. }
+            | Self::Kill { container, .. }
+            | Self::Remove { container, .. } => Some(container),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pull { task, image, .. } => write!(f, "pull {image} for task {task}"),
+            Self::Create(create) => write!(f, "create {}", create.name),
+            Self::Start { task, .. } => write!(f, "start the container of task {task}"),
+            Self::Inspect { task, .. } => write!(f, "look at the container of task {task}"),
+            Self::Stop { task, .. } => write!(f, "stop the container of task {task}"),
+            Self::Kill { task, .. } => write!(f, "kill the container of task {task}"),
+            Self::Remove { task, .. } => write!(f, "remove the container of task {task}"),
+            Self::RemoveVolume { name, .. } => write!(f, "remove volume {name}"),
+            Self::RemoveNetwork { name, .. } => write!(f, "remove network {name}"),
+        }
+    }
+}
+
+/// A container to be made. Its `Debug` form shows no environment.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Create {
+    /// The task it is.
+    pub task: TaskId,
+    /// Name of the container.
+    pub name: String,
+    /// The image: by digest or id where it was resolved, else as written.
+    pub image: String,
+    /// Host name inside.
+    pub hostname: String,
+    /// All labels: the user's, and over them ours.
+    pub labels: BTreeMap<String, String>,
+    /// The network it is on.
+    pub network: Network,
+    /// Its mounts, in the file's order.
+    pub mounts: Vec<CreateMount>,
+    /// Ports to bind on this node. Ports that the ingress answers are not among them.
+    pub ports: Vec<Port>,
+    /// How long it may take to stop.
+    pub grace: Duration,
+    /// Log driver.
+    pub log_driver: String,
+    /// Options of the log driver.
+    pub log_options: BTreeMap<String, String>,
+    /// Everything that is passed on as the user wrote it: `container`'s command, entry point, environment,
+    /// user, health check, ..., and the limits of `resources`.
+    pub spec: Arc<ServiceSpec>,
+}
+
+impl fmt::Debug for Create {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Create")
+            .field("task", &self.task)
+            .field("name", &self.name)
+            .field("image", &self.image)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A project's network, and a container's names on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// What the engine calls it. Made as a bridge when missing.
+    pub name: String,
+    /// Labels for it.
+    pub labels: BTreeMap<String, String>,
+    /// The container's names on it.
+    pub aliases: Vec<String>,
+}
+
+/// A mount of a container to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreateMount {
+    /// What is mounted.
+    pub source: CreateMountSource,
+    /// Path inside the container.
+    pub target: String,
+    /// Mounted read-only.
+    pub read_only: bool,
+}
+
+/// What a mount of a container to be made shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CreateMountSource {
+    /// A volume.
+    Volume {
+        /// Its name in the file.
+        volume: VolumeName,
+        /// What the engine calls it.
+        name: String,
+        /// How to make it.
+        spec: VolumeSpec,
+        /// Labels for it: the user's, and over them ours.
+        labels: BTreeMap<String, String>,
+        /// It holds data, or is not ours to make: when it is missing, the container must not be made.
+        must_exist: bool,
+    },
+    /// A volume without a name, gone with the container.
+    Anonymous,
+    /// A path of the host, which must exist.
+    Bind {
+        /// The path.
+        path: String,
+    },
+    /// Memory.
+    Tmpfs {
+        /// Bytes; the engine's default where absent.
+        size: Option<u64>,
+    },
+}

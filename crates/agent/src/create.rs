@@ -1,0 +1,154 @@
+//! From an assignment to the container that it describes: names, labels, mounts, defaults.
+
+use crate::{Create, CreateMount, CreateMountSource, Network};
+use model::{Assignment, ClusterId, Mount, MountSource, ProjectName, ServiceSpec, VolumeName};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Keys of our labels on containers, networks and volumes. Documented, so that people may filter by them.
+pub mod label {
+    /// The cluster, as 32 hexadecimal digits.
+    pub const CLUSTER: &str = "cluster.id";
+    /// The task, as `index-position`.
+    pub const TASK: &str = "cluster.task";
+    /// The project.
+    pub const PROJECT: &str = "cluster.project";
+    /// The service.
+    pub const SERVICE: &str = "cluster.service";
+    /// The slot.
+    pub const SLOT: &str = "cluster.slot";
+    /// Digest of the spec, 16 hexadecimal digits.
+    pub const DIGEST: &str = "cluster.digest";
+    /// The volume's name in the file; on volumes only.
+    pub const VOLUME: &str = "cluster.volume";
+}
+
+/// Grace when neither file nor container says: the engine's own default.
+pub(crate) const DEFAULT_GRACE: Duration = Duration::from_secs(10);
+
+/// Bytes of a host name that Linux takes (`HOST_NAME_MAX`, `sethostname(2)`).
+const HOSTNAME_BYTES: usize = 64;
+
+/// The container that an assignment describes.
+pub fn create(cluster: &ClusterId, assignment: &Assignment) -> Create {
+    let spec = &assignment.spec;
+    let container = &spec.container;
+    let replica = format!("{}.{}", assignment.service, assignment.slot);
+    let (log_driver, log_options) = logging(spec);
+    Create {
+        task: assignment.task,
+        name: format!(
+            "{}-{}-{}.{}",
+            assignment.project, assignment.service, assignment.slot, assignment.task
+        ),
+        image: image(assignment),
+        hostname: container.hostname.clone().unwrap_or_else(|| hostname(&replica)),
+        labels: labels(cluster, assignment),
+        network: Network {
+            name: network_name(&assignment.project),
+            labels: owned(cluster, &assignment.project),
+            aliases: vec![assignment.service.to_string(), replica],
+        },
+        mounts: container.mounts.iter().map(|m| mount(cluster, assignment, m)).collect(),
+        ports: spec.host_ports().copied().collect(),
+        grace: container.stop_grace.unwrap_or(DEFAULT_GRACE),
+        log_driver,
+        log_options,
+        spec: Arc::clone(spec),
+    }
+}
+
+/// The image to run: as resolved when deployed, so that all replicas run the same.
+pub(crate) fn image(assignment: &Assignment) -> String {
+    let image = &assignment.spec.container.image;
+    image.resolved.clone().unwrap_or_else(|| image.reference.clone())
+}
+
+/// What the engine calls a volume of a project.
+pub fn volume_name(project: &ProjectName, volume: &VolumeName) -> String {
+    format!("{project}_{volume}")
+}
+
+/// What the engine calls a project's network.
+pub(crate) fn network_name(project: &ProjectName) -> String {
+    format!("cl_{project}")
+}
+
+fn hostname(replica: &str) -> String {
+    // Names are ASCII, so any byte is a boundary.
+    replica[..replica.len().min(HOSTNAME_BYTES)].trim_end_matches(['.', '-', '_']).to_owned()
+}
+
+fn owned(cluster: &ClusterId, project: &ProjectName) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        (label::CLUSTER.to_owned(), cluster.to_string()),
+        (label::PROJECT.to_owned(), project.to_string()),
+    ])
+}
+
+fn labels(cluster: &ClusterId, assignment: &Assignment) -> BTreeMap<String, String> {
+    let mut labels = assignment.spec.container.labels.clone();
+    labels.extend(owned(cluster, &assignment.project));
+    labels.extend([
+        (label::TASK.to_owned(), assignment.task.to_string()),
+        (label::SERVICE.to_owned(), assignment.service.to_string()),
+        (label::SLOT.to_owned(), assignment.slot.to_string()),
+        (label::DIGEST.to_owned(), digest(&assignment.spec)),
+    ]);
+    labels
+}
+
+/// Digest of a spec: equal specs have equal digests, on every node and in every release that knows the
+/// same fields.
+fn digest(spec: &ServiceSpec) -> String {
+    let bytes = serde_json::to_vec(spec).expect("a spec has text keys and no failing serializer");
+    Sha256::digest(&bytes).iter().take(8).fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a string does not fail");
+        text
+    })
+}
+
+/// Logs without limits fill disks: a container whose file says nothing gets 3 files of 10 MB.
+fn logging(spec: &ServiceSpec) -> (String, BTreeMap<String, String>) {
+    match &spec.container.logging {
+        Some(logging) => (logging.driver.clone(), logging.options.clone()),
+        None => (
+            "json-file".to_owned(),
+            [("max-size", "10m"), ("max-file", "3")]
+                .map(|(k, v)| (k.to_owned(), v.to_owned()))
+                .into(),
+        ),
+    }
+}
+
+fn mount(cluster: &ClusterId, assignment: &Assignment, mount: &Mount) -> CreateMount {
+    let source = match &mount.source {
+        MountSource::Volume(volume) => named_volume(cluster, assignment, volume),
+        MountSource::Anonymous => CreateMountSource::Anonymous,
+        MountSource::Bind(path) => CreateMountSource::Bind { path: path.clone() },
+        MountSource::Tmpfs { size } => CreateMountSource::Tmpfs { size: *size },
+    };
+    CreateMount { source, target: mount.target.clone(), read_only: mount.read_only }
+}
+
+fn named_volume(
+    cluster: &ClusterId,
+    assignment: &Assignment,
+    volume: &VolumeName,
+) -> CreateMountSource {
+    let spec = assignment.volumes.get(volume).cloned().unwrap_or_default();
+    let mut labels = spec.labels.clone();
+    labels.extend(owned(cluster, &assignment.project));
+    labels.insert(label::VOLUME.to_owned(), volume.to_string());
+    let ours = volume_name(&assignment.project, volume);
+    CreateMountSource::Volume {
+        volume: volume.clone(),
+        name: spec.external_name.clone().unwrap_or(ours),
+        must_exist: spec.external_name.is_some() || assignment.established.contains(volume),
+        labels,
+        spec,
+    }
+}

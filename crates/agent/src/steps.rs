@@ -1,0 +1,218 @@
+//! What follows from all that the agent knows: looked at as a whole after every input, so that nothing
+//! that was missed once is missed for good.
+
+use crate::agent::Engine;
+use crate::create::{create, image, network_name};
+use crate::task::{Record, Sight, Step};
+use crate::{Action, Agent, Container, Event, Kind, Output, Subject, volume_name};
+use model::{ProjectName, TaskId, Time};
+use std::collections::BTreeSet;
+
+/// Failed attempts to stop a container politely, after which it is killed.
+const POLITE_STOPS: u32 = 2;
+
+impl Agent {
+    /// When to send [`crate::Input::Wake`], in case nothing else happens; `None` for never.
+    pub fn wake_at(&self) -> Option<Time> {
+        let mut times = vec![];
+        times.extend(self.reports.wake_at(&self.settings));
+        times.extend(self.backoff.values().map(|b| b.until));
+        times.push(self.ask_engine_at);
+        if self.view.is_some() {
+            times.push(self.isolated_at());
+        }
+        for record in self.records.values() {
+            times.push(record.stop_at(&self.settings));
+            times.extend(record.restart_at(&self.settings));
+        }
+        // What lies behind has been acted upon already.
+        times.into_iter().filter(|at| *at > self.now).min()
+    }
+
+    pub(crate) fn settle(&mut self, now: Time, out: &mut Vec<Output>) {
+        self.observe_tasks(now);
+        self.notice_isolation(now, out);
+        if self.engine == Engine::Listed {
+            self.act_on_tasks(now, out);
+            if self.confirmed(now) {
+                self.clear_orphans(now, out);
+                self.delete_volumes(now, out);
+                self.remove_networks(now, out);
+            }
+        } else if self.engine == Engine::Out && now >= self.ask_engine_at {
+            self.ask_engine_at = now + self.settings.engine_retry;
+            out.push(Output::Resync);
+        }
+        self.report(now, out);
+    }
+
+    fn observe_tasks(&mut self, now: Time) {
+        if self.engine != Engine::Listed {
+            return;
+        }
+        let Sight { confirmed, isolated, .. } = self.sight(now);
+        let sight = Sight { now, confirmed, isolated, settings: &self.settings };
+        for (id, record) in &mut self.records {
+            if !self.under_way.contains_key(&Subject::Task(*id)) {
+                record.observe(sight, self.inventory.keeper(*id));
+            }
+        }
+    }
+
+    fn notice_isolation(&mut self, now: Time, out: &mut Vec<Output>) {
+        let isolated = self.view.is_some() && self.sight(now).isolated;
+        if isolated && !self.isolation_told {
+            self.isolation_told = true;
+            out.push(Output::Event(Event::Isolated));
+        }
+    }
+
+    /// Whether an action on a subject may begin.
+    fn idle(&self, now: Time, subject: &Subject) -> bool {
+        let waits = self.backoff.get(subject).is_some_and(|b| now < b.until);
+        !waits && !self.under_way.contains_key(subject)
+    }
+
+    fn begin(&mut self, action: Action, out: &mut Vec<Output>) {
+        self.under_way.insert(action.subject(), action.kind());
+        out.push(Output::Do(action));
+    }
+
+    fn act_on_tasks(&mut self, now: Time, out: &mut Vec<Output>) {
+        let ids: Vec<TaskId> = self.records.keys().copied().collect();
+        for id in ids {
+            if !self.idle(now, &Subject::Task(id)) {
+                continue;
+            }
+            let Some(action) = self.next_action(now, &self.records[&id]) else { continue };
+            if !self.room_for(action.kind()) {
+                continue;
+            }
+            if action.kind() == Kind::Pull
+                && let Some(record) = self.records.get_mut(&id)
+            {
+                record.preparing();
+            }
+            self.begin(action, out);
+        }
+    }
+
+    fn room_for(&self, kind: Kind) -> bool {
+        let busy = |of: &[Kind]| self.under_way.values().filter(|k| of.contains(k)).count();
+        match kind {
+            Kind::Pull => busy(&[Kind::Pull]) < self.settings.pulls,
+            Kind::Create | Kind::Start => busy(&[Kind::Create, Kind::Start]) < self.settings.starts,
+            _ => true,
+        }
+    }
+
+    fn next_action(&self, now: Time, record: &Record) -> Option<Action> {
+        let task = record.assignment.task;
+        let sight = self.sight(now);
+        let keeper = self.inventory.keeper(task);
+        if let Some(missing) = self.inventory.of(task).find(|c| self.inventory.is_missing(&c.id)) {
+            return Some(Action::Inspect { task, container: missing.id.clone() });
+        }
+        if let (true, Some(kept)) = (sight.confirmed, keeper)
+            && let Some(surplus) = self.inventory.of(task).find(|c| c.id != kept.id)
+        {
+            return Some(self.away_with(surplus));
+        }
+        match record.next(sight, keeper)? {
+            Step::Pull => Some(Action::Pull {
+                task,
+                image: image(&record.assignment),
+                login: record.assignment.login.clone(),
+            }),
+            Step::Create => {
+                Some(Action::Create(Box::new(create(&self.cluster, &record.assignment))))
+            }
+            Step::Start => keeper.map(|c| Action::Start { task, container: c.id.clone() }),
+            Step::Stop => keeper.map(|c| self.stop(c)),
+        }
+    }
+
+    fn stop(&self, container: &Container) -> Action {
+        let Container { task, grace, .. } = *container;
+        let container = container.id.clone();
+        let failures = self.backoff.get(&Subject::Task(task)).map_or(0, |b| b.failures);
+        if failures < POLITE_STOPS {
+            Action::Stop { task, container, grace }
+        } else {
+            Action::Kill { task, container }
+        }
+    }
+
+    fn away_with(&self, container: &Container) -> Action {
+        if container.running() {
+            self.stop(container)
+        } else {
+            Action::Remove { task: container.task, container: container.id.clone() }
+        }
+    }
+
+    /// Containers of tasks that this node does not have: stopped, then removed.
+    fn clear_orphans(&mut self, now: Time, out: &mut Vec<Output>) {
+        let orphans = self.inventory.all().filter(|c| !self.records.contains_key(&c.task));
+        let orphans: Vec<Container> = orphans.cloned().collect();
+        for orphan in orphans {
+            if !self.idle(now, &Subject::Task(orphan.task)) {
+                continue;
+            }
+            if orphan.running() {
+                let (task, container) = (orphan.task, orphan.id.clone());
+                out.push(Output::Event(Event::Orphan { task, container }));
+            }
+            let action = self.away_with(&orphan);
+            self.begin(action, out);
+        }
+    }
+
+    /// Projects that still have a task or a container here.
+    fn projects_in_use(&self) -> BTreeSet<ProjectName> {
+        let of_tasks = self.records.values().map(|r| r.assignment.project.clone());
+        of_tasks.chain(self.inventory.all().map(|c| c.project.clone())).collect()
+    }
+
+    fn delete_volumes(&mut self, now: Time, out: &mut Vec<Output>) {
+        let Some(view) = self.view.clone() else { return };
+        if view.condemned.is_empty() {
+            return;
+        }
+        let in_use = self.projects_in_use();
+        for volume in &view.condemned {
+            let subject = Subject::Volume(volume.clone());
+            let waits = in_use.contains(&volume.project) || !self.idle(now, &subject);
+            if !waits && !self.reports.is_deleted(volume) {
+                let name = volume_name(&volume.project, &volume.volume);
+                let (volume, cluster) = (volume.clone(), self.cluster.clone());
+                self.begin(Action::RemoveVolume { volume, name, cluster }, out);
+            }
+        }
+    }
+
+    fn remove_networks(&mut self, now: Time, out: &mut Vec<Output>) {
+        let in_use = self.projects_in_use();
+        let unused = self.inventory.networks().filter(|p| !in_use.contains(*p));
+        let unused: Vec<ProjectName> = unused.cloned().collect();
+        for project in unused {
+            if self.idle(now, &Subject::Network(project.clone())) {
+                let (name, cluster) = (network_name(&project), self.cluster.clone());
+                self.begin(Action::RemoveNetwork { project, name, cluster }, out);
+            }
+        }
+    }
+
+    fn report(&mut self, now: Time, out: &mut Vec<Output>) {
+        // What the cluster has recorded as ended cannot change any more.
+        let open = |r: &&Record| !r.assignment.state.ended();
+        let statuses = self.records.values().filter(open).map(|r| {
+            let memory = r.container.as_ref().map_or(0, |c| self.inventory.memory(c));
+            r.status(memory)
+        });
+        if let Some((number, report)) = self.reports.next(now, &self.settings, self.node, statuses)
+        {
+            out.push(Output::Report { number, report });
+        }
+    }
+}
