@@ -4,6 +4,7 @@ use crate::{Binaries, Finished, Lab, LabError, clock, daemon, facts, run};
 use crate::{NodeFact, ReplicaFact, StatusFact};
 use std::{
     os::unix::net::UnixStream,
+    path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -110,6 +111,30 @@ impl Lab {
     pub fn leader(&self, host: u8) -> Result<Option<u8>, LabError> {
         let leader = self.cluster_status(host)?.leader;
         Ok(self.numbers().find(|n| leader.as_deref() == Some(&format!("host{n}"))))
+    }
+
+    /// Deploys a Compose file and waits until it runs.
+    ///
+    /// # Errors
+    /// What `clusterctl` said.
+    pub fn deploy(&self, host: u8, file: &Path) -> Result<Finished, LabError> {
+        self.clusterctl(host, &["deploy", "-f", &file.display().to_string()])?.ok()
+    }
+
+    /// Scales a service (`web=4`) of a project and waits until it runs.
+    ///
+    /// # Errors
+    /// What `clusterctl` said.
+    pub fn scale(&self, host: u8, project: &str, wish: &str) -> Result<Finished, LabError> {
+        self.clusterctl(host, &["scale", "-p", project, wish])?.ok()
+    }
+
+    /// Removes a project and waits until it is gone.
+    ///
+    /// # Errors
+    /// What `clusterctl` said.
+    pub fn undeploy(&self, host: u8, project: &str) -> Result<Finished, LabError> {
+        self.clusterctl(host, &["down", "-p", project])?.ok()
     }
 
     fn asked(&self, host: u8, args: &[&str]) -> Result<Finished, LabError> {

@@ -46,7 +46,7 @@ pub fn config_text(host: &Host) -> String {
     let path = |path: PathBuf| toml::Value::String(path.display().to_string());
     let _ = writeln!(text, "data_dir = {}", path(host.data_dir()));
     let _ = writeln!(text, "socket = {}", path(host.admin_socket()));
-    let _ = writeln!(text, "docker_socket = \"unix://{}\"", host.docker_socket().display());
+    let _ = writeln!(text, "docker_socket = {}", path(host.docker_socket()));
     let _ = writeln!(text, "listen = \"0.0.0.0:{CONTROL_PORT}\"");
     let _ = writeln!(text, "edge_listen = \"0.0.0.0:{EDGE_PORT}\"");
     let _ = writeln!(text, "metrics = \"127.0.0.1:{METRICS_PORT}\"");

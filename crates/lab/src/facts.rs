@@ -19,15 +19,15 @@ pub struct NodeFact {
 /// A replica as `clusterctl --json ps` shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplicaFact {
-    /// `web.2`, or `shop/web.2`.
+    /// As in `web.2`.
     pub name: String,
     /// The service: `web`.
     pub service: String,
-    /// The node's name; empty while it waits for one.
+    /// The node's name.
     pub node: String,
     /// The task's state: `running`, ...
     pub state: String,
-    /// Whether the state is running and no health check says otherwise.
+    /// Whether it runs, is healthy, and its node is not lost.
     pub serving: bool,
 }
 
@@ -54,37 +54,36 @@ pub(crate) fn replicas(said: &Finished) -> Result<Vec<ReplicaFact>, LabError> {
 /// Reads the answer of `status`.
 pub(crate) fn status(said: &Finished) -> Result<StatusFact, LabError> {
     let all = json(said)?;
-    let leader = all.get("leader").and_then(Value::as_str).filter(|name| !name.is_empty());
-    let quorum = all.get("quorum").and_then(|quorum| match quorum {
-        Value::Bool(held) => Some(*held),
-        Value::Object(_) => quorum.get("held")?.as_bool(),
-        _ => None,
-    });
-    Ok(StatusFact { leader: leader.map(str::to_owned), quorum: quorum.unwrap_or(leader.is_some()) })
+    let leader = text(&all, "leader").filter(|name| !name.is_empty());
+    let count = |key: &str| all.get(key).and_then(Value::as_u64);
+    let (voters, ready) = (count("voters"), count("voters_ready"));
+    let quorum = voters.zip(ready).ok_or_else(|| odd(said, "voters and voters_ready"))?;
+    Ok(StatusFact { leader, quorum: quorum.1 * 2 > quorum.0 })
 }
 
 fn node(row: &Value) -> Option<NodeFact> {
     Some(NodeFact {
-        name: text(row, &["name", "hostname"])?,
-        readiness: text(row, &["readiness", "status"])?,
-        availability: text(row, &["availability"]).unwrap_or_default(),
-        leader: row.get("leader").and_then(Value::as_bool).unwrap_or(false),
+        name: text(row, "name")?,
+        readiness: text(row, "readiness")?,
+        availability: text(row, "availability")?,
+        leader: row.get("leader")?.as_bool()?,
     })
 }
 
 fn replica(row: &Value) -> Option<ReplicaFact> {
-    let name = text(row, &["name", "replica"])?;
-    let bare = name.rsplit('/').next().unwrap_or_default();
-    let service = bare.split('.').next().unwrap_or_default().to_owned();
-    let state = text(row, &["state", "status"])?;
-    let healthy = row.get("healthy").and_then(Value::as_bool).unwrap_or(true);
-    let node = text(row, &["node"]).unwrap_or_default();
-    Some(ReplicaFact { service, node, serving: state == "running" && healthy, state, name })
+    let state = text(row, "state")?;
+    Some(ReplicaFact {
+        name: text(row, "name")?,
+        service: text(row, "service")?,
+        node: text(row, "node")?,
+        serving: text(row, "condition")? == "running",
+        state,
+    })
 }
 
-/// The first of `keys` that holds a text, in small letters.
-fn text(row: &Value, keys: &[&str]) -> Option<String> {
-    keys.iter().find_map(|key| row.get(key)?.as_str()).map(str::to_lowercase)
+/// A field's text, in small letters.
+fn text(row: &Value, key: &str) -> Option<String> {
+    row.get(key)?.as_str().map(str::to_lowercase)
 }
 
 fn rows(said: &Finished, key: &str) -> Result<Vec<Value>, LabError> {
@@ -120,7 +119,7 @@ mod tests {
 
     #[test]
     fn reads_rows_from_a_list_or_under_a_key() {
-        let row = r#"{"name":"shop/web.2","state":"Running","node":"host3","healthy":false}"#;
+        let row = r#"{"name":"web.2","service":"web","state":"Running","node":"host3","condition":"unhealthy"}"#;
         for text in [format!("[{row}]"), format!("{{\"replicas\":[{row}]}}")] {
             let found = replicas(&said(&text)).unwrap();
             assert_eq!((found[0].service.as_str(), found[0].serving), ("web", false));

@@ -137,7 +137,15 @@ impl Lab {
     /// # Errors
     /// It could not be run; a refusal is in [`Finished::code`].
     pub fn exec(&self, host: u8, program: &str, args: &[&str]) -> Result<Finished, LabError> {
-        run::finish(self.host(host)?.command(program)?.args(args))
+        run::finish(self.exec_command(host, program)?.args(args))
+    }
+
+    /// A command that will run inside a host's namespaces, to be completed and run by the caller.
+    ///
+    /// # Errors
+    /// [`LabError::HostOff`] or [`LabError::NoSuchHost`].
+    pub fn exec_command(&self, host: u8, program: &str) -> Result<Command, LabError> {
+        self.host(host)?.command(program)
     }
 
     /// Runs the `docker` command line against a host's engine, from outside the hosts.
@@ -145,10 +153,18 @@ impl Lab {
     /// # Errors
     /// It could not be run; a refusal is in [`Finished::code`].
     pub fn docker(&self, host: u8, args: &[&str]) -> Result<Finished, LabError> {
+        run::finish(self.docker_command(host)?.args(args))
+    }
+
+    /// A `docker` command against a host's engine, to be completed and run by the caller.
+    ///
+    /// # Errors
+    /// [`LabError::NoSuchHost`].
+    pub fn docker_command(&self, host: u8) -> Result<Command, LabError> {
         let socket = format!("unix://{}", self.host(host)?.docker_socket().display());
         let mut command = Command::new("docker");
         command.env_remove("DOCKER_HOST").env_remove("DOCKER_CONTEXT").args(["-H", &socket]);
-        run::finish(command.args(args))
+        Ok(command)
     }
 
     /// Brings an image to a host's engine.

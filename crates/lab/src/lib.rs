@@ -38,7 +38,7 @@ pub use faults::Part;
 pub use host::Host;
 pub use http::{HttpError, Response, http_get};
 pub use image::{ImageFile, ImageSource, test_image};
-pub use lab::{Lab, LabGuard};
+pub use lab::{HostStatus, Lab, LabGuard};
 pub use load::{Load, LoadPlan, LoadReport, Sample};
 pub use options::{MAX_HOSTS, Options};
 pub use packages::{Missing, install, missing};
