@@ -84,24 +84,23 @@ impl std::error::Error for Complaints {}
 /// `source` is the text of the complaint's file; where it has no such line, only the message is shown.
 /// Control characters, escape sequences and bidirectional marks of the file come out escaped.
 pub fn render(complaint: &Complaint, source: &str) -> String {
-    let mut out = format!("{}: {}\n", kind(complaint.severity), complaint.message);
-    let gutter = complaint.line.to_string().len();
+    let mut lines = vec![format!("{}: {}", kind(complaint.severity), complaint.message)];
+    let Complaint { line, column, length, .. } = *complaint;
     let file = shown(&complaint.file);
-    if complaint.line == 0 {
-        out.push_str(&format!("  --> {file}\n"));
+    let pad = " ".repeat(line.to_string().len());
+    if line == 0 {
+        lines.push(format!("{pad}--> {file}"));
     } else {
-        let pad = " ".repeat(gutter);
-        out.push_str(&format!("{pad}--> {file}:{}:{}\n", complaint.line, complaint.column));
-        if let Some(line) = source.lines().nth(complaint.line as usize - 1) {
-            let (text, offset, length) = window(line, complaint.column, complaint.length);
-            let (under, mark) = (" ".repeat(offset), "^".repeat(length));
-            out.push_str(&format!("{pad} |\n{} | {text}\n{pad} | {under}{mark}\n", complaint.line));
+        lines.push(format!("{pad}--> {file}:{line}:{column}"));
+        if let Some(text) = source.lines().nth(line as usize - 1) {
+            let (text, offset, length) = window(text, column, length);
+            lines.push(format!("{pad} |"));
+            lines.push(format!("{line} | {text}"));
+            lines.push(format!("{pad} | {}{}", " ".repeat(offset), "^".repeat(length)));
         }
     }
-    if let Some(help) = &complaint.help {
-        out.push_str(&format!("{} = help: {help}\n", " ".repeat(gutter)));
-    }
-    out
+    lines.extend(complaint.help.iter().map(|help| format!("{pad} = help: {help}")));
+    lines.join("\n") + "\n"
 }
 
 /// The part of a line around a column, escaped, with where the mark goes and how long it is.

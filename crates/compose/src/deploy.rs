@@ -66,10 +66,10 @@ fn agreed<T: PartialEq + Copy>(
     value: Option<T>,
     under_deploy: Option<T>,
 ) -> Option<T> {
-    if let (Some(at), Some(a), Some(b)) = (at, value, under_deploy) {
-        if a != b {
-            r.log.error(at, format!("`{old}` and `deploy` say different things; keep one of them"));
-        }
+    if let (Some(at), Some(a), Some(b)) = (at, value, under_deploy)
+        && a != b
+    {
+        r.log.error(at, format!("`{old}` and `deploy` say different things; keep one of them"));
     }
     under_deploy.or(value)
 }

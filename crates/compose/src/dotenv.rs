@@ -10,7 +10,7 @@ pub(crate) struct Setting {
     /// Line, from 1.
     pub(crate) line: u32,
     /// The name, or why the line cannot be read.
-    pub(crate) setting: Result<(String, Option<String>), String>,
+    pub(crate) read: Result<(String, Option<String>), String>,
     /// Variables that the value refers to and that have no value.
     pub(crate) unset: Vec<String>,
 }
@@ -34,7 +34,7 @@ pub(crate) fn parse(text: &str, outer: &BTreeMap<String, String>, raw: bool) -> 
         if let Ok((name, Some(value))) = &setting {
             known.entry(name.clone()).or_insert_with(|| value.clone());
         }
-        out.push(Setting { line, setting, unset });
+        out.push(Setting { line, read: setting, unset });
     }
     out
 }
@@ -66,7 +66,7 @@ fn setting<'l>(
 /// Whether a container can have a variable of this name and a person can read it.
 pub(crate) fn valid_name(name: &str) -> bool {
     !name.is_empty()
-        && name.len() <= model::limits::LABEL_BYTES
+        && name.len() <= crate::reader::KEY_BYTES
         && !name
             .contains(|c: char| c == '=' || c.is_whitespace() || crate::complaint::unprintable(c))
 }
@@ -149,7 +149,7 @@ mod tests {
         let outer = [("SHELL_SAYS".to_owned(), "outer".to_owned())].into();
         parse(text, &outer, raw)
             .into_iter()
-            .map(|s| match s.setting {
+            .map(|s| match s.read {
                 Ok((name, Some(value))) => format!("{name}={value}"),
                 Ok((name, None)) => name,
                 Err(why) => format!("{}: {why}", s.line),

@@ -77,7 +77,7 @@ fn take(r: &mut Reader<'_>, setting: Setting, file: u16) -> Option<(String, Stri
     for name in setting.unset {
         r.log.warn(at, format!("variable `{name}` is not set; using an empty text"));
     }
-    match setting.setting {
+    match setting.read {
         Ok((name, Some(value))) => Some((name, value)),
         Ok((name, None)) => from_deployer(r, &name, at).map(|value| (name, value)),
         Err(why) => {

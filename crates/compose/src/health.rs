@@ -48,7 +48,7 @@ fn test(r: &mut Reader<'_>, node: &Node) -> Vec<String> {
         Some("CMD") => r.log.error(node.at, "`test`: `CMD` is followed by no command"),
         Some("CMD-SHELL") => r.log.error(node.at, "`test`: `CMD-SHELL` takes exactly one text"),
         Some(_) => {
-            r.log.refuse(node.at, "`test`: the list does not say how the check is run", help)
+            r.log.refuse(node.at, "`test`: the list does not say how the check is run", help);
         }
     }
     words

@@ -80,7 +80,7 @@ pub(crate) fn volume_hands_over<'o>(option: impl Fn(&str) -> Option<&'o str>) ->
     }
     let paths = option("o").unwrap_or_default().split([',', '=', ':']);
     paths
-        .chain(option("device").filter(|_| kind != "nfs" && kind != "cifs"))
+        .chain(option("device").filter(|_| !matches!(kind, "cifs" | "smb3")))
         .filter(|p| p.starts_with('/'))
         .find_map(|p| {
             hands_over(p).map(|why| format!("mounts `{}`, which {why}", crate::complaint::shown(p)))

@@ -45,9 +45,15 @@ fn walk(node: &mut Node, variables: Variables<'_>, log: &mut Log, grown: &mut us
                 *text = String::new();
             }
         }
-        Value::List(items) => items.iter_mut().for_each(|n| walk(n, variables, log, grown)),
+        Value::List(items) => {
+            for item in items {
+                walk(item, variables, log, grown);
+            }
+        }
         Value::Map(entries) => {
-            entries.iter_mut().for_each(|e| walk(&mut e.node, variables, log, grown));
+            for entry in entries {
+                walk(&mut entry.node, variables, log, grown);
+            }
         }
         Value::Null | Value::Scalar(_) => {}
     }
@@ -171,10 +177,9 @@ impl Text<'_> {
         };
         let word = self.run(Some('}'), live && takes_word, depth + 1)?;
         match (sign, value) {
-            ('+', Some(_)) => Ok(word),
+            ('+', Some(_)) | ('-', None) => Ok(word),
             ('+', None) => Ok(String::new()),
             (_, Some(value)) => Ok(value),
-            ('-', None) => Ok(word),
             (_, None) if !live => Ok(String::new()),
             (_, None) if word.is_empty() => Err(format!("variable `{name}` must be set")),
             (_, None) => Err(format!("variable `{name}` must be set: {}", shown(&word))),

@@ -328,3 +328,23 @@ const VOLUME: Table = &[
     ("external", Honoured),
     ("labels", Honoured),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_key_has_one_verdict_with_a_reason() {
+        for table in
+            [TOP, SERVICE, HEALTHCHECK, PORT, MOUNT, ATTACHMENT, DEPLOY, UPDATE, NETWORK, VOLUME]
+        {
+            let names: std::collections::BTreeSet<_> = table.iter().map(|(name, _)| name).collect();
+            assert_eq!(names.len(), table.len());
+            for (name, verdict) in table {
+                if let Warned(why) | Refused(why) = verdict {
+                    assert!(why.len() > 10 && !why.ends_with('.'), "{name}: {why}");
+                }
+            }
+        }
+    }
+}

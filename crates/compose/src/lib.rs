@@ -28,10 +28,12 @@ mod scalar;
 mod service;
 mod tree;
 mod words;
+mod writer;
 mod yaml;
 
 pub use canonical::canonical;
 pub use complaint::{Complaint, Complaints, Severity, render};
+pub use reader::Read;
 
 use complaint::{Log, shown};
 use interpolate::Variables;
@@ -69,7 +71,7 @@ pub struct Input<'a> {
     /// Reads a file that a Compose file names (`env_file`): given a path relative to the project folder,
     /// without `..`, or, with [`Input::allow_host`], any path. `Ok(None)` when there is no such file; `Err`
     /// with the reason when it cannot be read. The implementer refuses links that leave the folder.
-    pub read: &'a dyn Fn(&str) -> Result<Option<Vec<u8>>, String>,
+    pub read: Read<'a>,
     /// Keys that are refused because dropping them could hurt, and that the user agreed to lose.
     pub ignore: BTreeSet<String>,
     /// Whether mounts may hand a container the host, and files be read from outside of the folder.
@@ -92,7 +94,7 @@ pub fn load(input: Input<'_>) -> Result<Loaded, Complaints> {
     let mut log = Log::default();
     let root = trees(&input.files, &mut log);
     let variables = variables(&input, &mut log);
-    let Some(mut root) = root.filter(|_| !log.failed()) else {
+    let Some(mut root) = root else {
         return Err(Complaints(log.into_complaints()));
     };
     let name = project_name(&input, &root, &variables, &mut log);
@@ -119,7 +121,7 @@ pub fn parse_canonical(text: &str, allow_host: bool) -> Result<ProjectSpec, Comp
     let mut log = Log::default();
     let file =
         SourceFile { name: "canonical document".to_owned(), bytes: text.as_bytes().to_vec() };
-    let Some(mut root) = trees(&[file], &mut log).filter(|_| !log.failed()) else {
+    let Some(mut root) = trees(&[file], &mut log) else {
         return Err(Complaints(log.into_complaints()));
     };
     interpolate::tree(&mut root, Variables::Canonical, &mut log);
@@ -235,7 +237,7 @@ fn variables(input: &Input<'_>, log: &mut Log) -> BTreeMap<String, String> {
         for name in setting.unset {
             log.warn(at, format!("variable `{name}` is not set; using an empty text"));
         }
-        match setting.setting {
+        match setting.read {
             Ok((name, Some(value))) => {
                 variables.entry(name).or_insert(value);
             }

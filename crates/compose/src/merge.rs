@@ -18,7 +18,9 @@ pub(crate) fn without_resets(node: &mut Node) {
         }
         Value::Map(entries) => {
             entries.retain(|e| e.node.merge != Merge::Reset);
-            entries.iter_mut().for_each(|e| without_resets(&mut e.node));
+            for entry in entries {
+                without_resets(&mut entry.node);
+            }
         }
         Value::Null | Value::Scalar(_) => {}
     }
@@ -138,7 +140,7 @@ fn as_map(node: Node, sign: char) -> Node {
     let mut entries: Vec<Entry> = Vec::new();
     for item in &items {
         let text = item.scalar().unwrap_or_default();
-        let cut = text.find(|c| c == sign || c == '=');
+        let cut = text.find([sign, '=']);
         let (key, value) = match cut {
             Some(i) => (&text[..i], Value::Scalar(text[i + 1..].to_owned())),
             None => (text, Value::Null),

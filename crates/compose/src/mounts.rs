@@ -188,7 +188,7 @@ fn relative(r: &mut Reader<'_>, path: &str, at: Place, context: &Context<'_>) ->
             return None;
         }
         None => {
-            r.log.warn(at, format!("`{name}` works only while a single node can run the service"))
+            r.log.warn(at, format!("`{name}` works only while a single node can run the service"));
         }
     }
     Some(hostpath::normal(&start))
@@ -266,7 +266,7 @@ fn tmpfs(r: &mut Reader<'_>, text: &str, at: Place) -> Option<Mount> {
                 Err(expected) => r.log.error(at, format!("`tmpfs`: `size`: expected {expected}")),
             },
             (other, _) => {
-                r.log.warn(at, format!("`tmpfs`: option `{}` has no effect", shown(other)))
+                r.log.warn(at, format!("`tmpfs`: option `{}` has no effect", shown(other)));
             }
         }
     }

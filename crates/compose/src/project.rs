@@ -36,7 +36,7 @@ pub(crate) fn read(r: &mut Reader<'_>, root: &Node, name: ProjectName) -> Projec
     let known = Known {
         networks,
         volumes: volumes.keys().cloned().collect(),
-        services: entries.iter().map(|e| e.key.clone()).collect(),
+        services: entries.iter().map(|e| e.key.clone()).filter(|k| !k.starts_with("x-")).collect(),
     };
     let mut services: BTreeMap<ServiceName, ServiceSpec> = BTreeMap::new();
     let mut published = ports::Taken::default();
@@ -85,11 +85,11 @@ fn volume(r: &mut Reader<'_>, node: &Node, at: Place, key: &str) -> VolumeSpec {
         labels: fields.get("labels").map(|n| r.labels(n, "labels")).unwrap_or_default(),
         external_name: name.or_else(|| external.then(|| key.to_owned())),
     };
-    if spec.driver.is_empty() && !r.rules.allow_host {
-        if let Some(why) = hostpath::volume_hands_over(|k| spec.options.get(k).map(String::as_str))
-        {
-            r.log.refuse(at, format!("volume `{}` {why}", shown(key)), crate::mounts::ALLOW_HOST);
-        }
+    if spec.driver.is_empty()
+        && !r.rules.allow_host
+        && let Some(why) = hostpath::volume_hands_over(|k| spec.options.get(k).map(String::as_str))
+    {
+        r.log.refuse(at, format!("volume `{}` {why}", shown(key)), crate::mounts::ALLOW_HOST);
     }
     spec
 }

@@ -8,8 +8,12 @@ use crate::tree::{Entry, Node, Place, Value};
 use crate::words;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Reads a file of the project: `Ok(None)` when there is none.
-pub(crate) type Read<'a> = &'a dyn Fn(&str) -> Result<Option<Vec<u8>>, String>;
+/// Bytes of the name of a variable or label. YAML reads a key of at most 1,024 characters, escapes included.
+pub(crate) const KEY_BYTES: usize = 255;
+
+/// Reads a file that a Compose file names: `Ok(None)` when there is none, `Err` with the reason when it cannot
+/// be read.
+pub type Read<'a> = &'a dyn Fn(&str) -> Result<Option<Vec<u8>>, String>;
 
 /// What this load allows and knows.
 pub(crate) struct Rules<'a> {
@@ -105,7 +109,7 @@ impl Reader<'_> {
             // Empty, and switched off, say nothing that could be lost.
             _ if says_nothing(&entry.node) => {}
             Verdict::Warned(why) => {
-                self.log.warn(entry.at, format!("`{key}` has no effect: {why}"))
+                self.log.warn(entry.at, format!("`{key}` has no effect: {why}"));
             }
             Verdict::Refused(_) if self.rules.ignore.contains(key) => {
                 self.log.warn(entry.at, format!("`{key}` has no effect: ignored as asked"));
@@ -124,7 +128,7 @@ impl Reader<'_> {
         let names = table(section).iter().map(|(name, _)| *name);
         match words::nearest(&entry.key, names) {
             Some(near) => {
-                self.log.error(entry.at, format!("unknown key `{key}`; did you mean `{near}`?"))
+                self.log.error(entry.at, format!("unknown key `{key}`; did you mean `{near}`?"));
             }
             None => self.log.error(entry.at, format!("unknown key `{key}`")),
         }
@@ -234,6 +238,10 @@ impl Reader<'_> {
                 };
                 pairs.push(Pair { key: entry.key.clone(), value, at: entry.at });
             }
+            return pairs;
+        }
+        if node.scalar().is_some() {
+            self.log.error(node.at, format!("`{what}`: expected a map or a list of `KEY=value`"));
             return pairs;
         }
         for item in self.items(node, what, false) {

@@ -66,7 +66,8 @@ pub(crate) fn duration_text(d: Duration) -> String {
         [(3_600_000_000_000, "h"), (60_000_000_000, "m"), (1_000_000_000, "s"), (1_000_000, "ms")];
     for (nanos, unit) in units.into_iter().chain([(1_000, "us"), (1, "ns")]) {
         if rest >= nanos {
-            out.push_str(&format!("{}{unit}", rest / nanos));
+            out.push_str(&(rest / nanos).to_string());
+            out.push_str(unit);
             rest %= nanos;
         }
     }

@@ -59,7 +59,12 @@ pub(crate) fn nearest<'c>(
     let folded = word.to_lowercase().replace('-', "_");
     let allowed = 1 + folded.chars().count() / 4;
     candidates
-        .map(|c| (distance(&folded, &c.to_lowercase().replace('-', "_")), c))
+        .map(|c| {
+            let candidate = c.to_lowercase().replace('-', "_");
+            // A word cut short (`mem` for `memory`) is as near as a slip of one letter.
+            let cut_short = folded.len() >= 3 && candidate.starts_with(&folded);
+            (if cut_short { 1 } else { distance(&folded, &candidate) }, c)
+        })
         .filter(|(d, _)| *d <= allowed)
         .min_by_key(|(d, _)| *d)
         .map(|(_, c)| c)
@@ -109,6 +114,7 @@ mod tests {
         assert_eq!(near("imgae"), Some("image"));
         assert_eq!(near("stopGracePeriod"), Some("stop_grace_period"));
         assert_eq!(near("stop-grace-period"), Some("stop_grace_period"));
+        assert_eq!(near("vol"), Some("volumes"));
         assert_eq!(near("pts"), None);
         assert_eq!(near("frobnicate"), None);
     }

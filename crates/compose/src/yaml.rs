@@ -3,8 +3,7 @@
 
 use crate::complaint::{Log, shown};
 use crate::tree::{Entry, Merge, Node, Place, Value};
-use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, Span, Tag, options};
-use std::borrow::Cow;
+use serde_saphyr::granit_parser::{ErrorKind, Event, Parser, ScalarStyle, Span, Tag, options};
 use std::collections::BTreeMap;
 
 /// Levels of nesting; far above what the specification needs.
@@ -27,7 +26,11 @@ pub(crate) fn parse(text: &str, file: u16, log: &mut Log) -> Option<Node> {
             Ok(step) => step,
             Err(e) => {
                 let at = mark(file, e.marker().line(), e.marker().col(), 1);
-                builder.log.error(at, format!("not valid YAML: {}", shown(&e.info())));
+                let message = match e.kind() {
+                    ErrorKind::RecursionLimitExceeded => too_deep(),
+                    _ => format!("not valid YAML: {}", shown(&e.info())),
+                };
+                builder.log.error(at, message);
                 return None;
             }
         };
@@ -45,6 +48,10 @@ pub(crate) fn parse(text: &str, file: u16, log: &mut Log) -> Option<Node> {
         }
     }
     Some(root.unwrap_or_else(|| Node::new(Place::whole(file), Value::Null)))
+}
+
+fn too_deep() -> String {
+    format!("nested more than {DEPTH} levels deep")
 }
 
 fn nul(text: &str, file: u16) -> Option<Place> {
@@ -117,7 +124,7 @@ impl Builder<'_> {
                 self.put(Node { at, value, merge }, is_merge)
             }
             Event::SequenceStart(_, anchor, tag) => {
-                self.open(at, anchor, tag, Body::List(Vec::new()))
+                self.open(at, anchor, tag.as_deref(), Body::List(Vec::new()))
             }
             Event::MappingStart(_, anchor, tag) => {
                 let body = Body::Map {
@@ -126,7 +133,7 @@ impl Builder<'_> {
                     merged: Vec::new(),
                     key: None,
                 };
-                self.open(at, anchor, tag, body)
+                self.open(at, anchor, tag.as_deref(), body)
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(),
             Event::Alias(id) => self.alias(id, at),
@@ -174,14 +181,14 @@ impl Builder<'_> {
         &mut self,
         at: Place,
         anchor: usize,
-        tag: Option<Cow<'_, Tag>>,
+        tag: Option<&Tag>,
         body: Body,
     ) -> Result<Option<Node>, Stopped> {
         if self.stack.len() == DEPTH {
-            self.log.error(at, format!("nested more than {DEPTH} levels deep"));
+            self.log.error(at, too_deep());
             return Err(Stopped);
         }
-        let merge = self.tag(tag.as_deref(), at)?;
+        let merge = self.tag(tag, at)?;
         let cost = self.cost;
         self.spend(1, at)?;
         self.stack.push(Frame { at, anchor, merge, cost, body });
@@ -275,14 +282,15 @@ impl Builder<'_> {
                         entries.push(Entry { key: text, at, node });
                     }
                 }
-                None => match node.value {
-                    Value::Scalar(text) => *key = Some(Key { text, at: node.at, is_merge }),
-                    _ => {
+                None => {
+                    if let Value::Scalar(text) = node.value {
+                        *key = Some(Key { text, at: node.at, is_merge });
+                    } else {
                         self.log
                             .error(node.at, format!("a key must be a word, not {}", node.kind()));
                         return Err(Stopped);
                     }
-                },
+                }
             },
         }
         Ok(None)

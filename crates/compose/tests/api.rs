@@ -1,0 +1,191 @@
+//! What callers rely on beyond the golden cases: names, precedence of variables, what a canonical document
+//! may say, which services speak of which.
+
+use compose::{Complaints, Input, Loaded, SourceFile, canonical, load, parse_canonical};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+fn nothing(_: &str) -> Result<Option<Vec<u8>>, String> {
+    Ok(None)
+}
+
+fn input(text: &str) -> Input<'static> {
+    Input {
+        files: vec![SourceFile { name: "compose.yml".to_owned(), bytes: text.as_bytes().to_vec() }],
+        project_name: None,
+        folder: "/srv/My-Shop.2".to_owned(),
+        environment: BTreeMap::new(),
+        dotenv: None,
+        read: &nothing,
+        ignore: BTreeSet::new(),
+        allow_host: false,
+        nodes: Some(3),
+    }
+}
+
+fn read(text: &str) -> Loaded {
+    load(input(text)).unwrap_or_else(|e| panic!("{e}"))
+}
+
+fn refusal(result: Result<impl Sized, Complaints>) -> String {
+    result
+        .err()
+        .expect("a refusal")
+        .errors()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+const ONE: &str = "services: {web: {image: nginx}}";
+
+#[test]
+fn a_project_is_named_by_the_first_that_says_so() {
+    let name = |text: &str, change: &dyn Fn(&mut Input<'_>)| {
+        let mut input = input(text);
+        change(&mut input);
+        load(input).map(|l| l.spec.name.to_string()).unwrap_or_else(|e| e.to_string())
+    };
+    let named = format!("name: from-$WHERE\n{ONE}");
+    let environment = |input: &mut Input<'_>| {
+        input.environment.insert("WHERE".to_owned(), "file".to_owned());
+    };
+    assert_eq!(name(ONE, &|_| ()), "my-shop2");
+    assert_eq!(name(&named, &environment), "from-file");
+    let both = |input: &mut Input<'_>| {
+        environment(input);
+        input.environment.insert("COMPOSE_PROJECT_NAME".to_owned(), "from-shell".to_owned());
+    };
+    assert_eq!(name(&named, &both), "from-shell");
+    let all = |input: &mut Input<'_>| {
+        both(input);
+        input.project_name = Some("given".to_owned());
+    };
+    assert_eq!(name(&named, &all), "given");
+    assert!(
+        name(ONE, &|i| i.project_name = Some("No Good".to_owned())).contains("valid project name")
+    );
+    assert!(name(ONE, &|i| i.folder = "/...".to_owned()).contains("makes no name"));
+}
+
+#[test]
+fn the_project_name_can_be_used_in_the_file() {
+    let loaded = read(
+        "name: shop\nservices: {web: {image: nginx, hostname: \"$COMPOSE_PROJECT_NAME-web\"}}",
+    );
+    let web = loaded.spec.services.values().next().expect("one service");
+    assert_eq!(web.container.hostname.as_deref(), Some("shop-web"));
+}
+
+#[test]
+fn the_shell_wins_over_dotenv_and_environment_over_env_file() {
+    let env_file = |path: &str| {
+        assert_eq!(path, "conf/web.env", "paths come relative to the folder, without dots");
+        Ok(Some(b"A=file\nB=file\nE=${A}$B$D\n".to_vec()))
+    };
+    let text = "services: {web: {image: nginx, env_file: ./conf/../conf/web.env, environment: {A: $A, C: $C}}}";
+    let mut input = input(text);
+    input.read = &env_file;
+    input.environment.insert("A".to_owned(), "shell".to_owned());
+    let bytes = b"A=dotenv\nC=dotenv\nD=${A}\n".to_vec();
+    input.dotenv = Some(SourceFile { name: ".env".to_owned(), bytes });
+    let loaded = load(input).unwrap_or_else(|e| panic!("{e}"));
+    let web = loaded.spec.services.values().next().expect("one service");
+    let got: Vec<String> =
+        web.container.environment.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    assert_eq!(got, ["A=shell", "B=file", "C=dotenv", "E=shellfileshell"]);
+}
+
+#[test]
+fn a_wrong_line_of_dotenv_is_named_without_its_value() {
+    let mut input = input(ONE);
+    let bytes = b"A=1\nB C=s3cret\n".to_vec();
+    input.dotenv = Some(SourceFile { name: ".env".to_owned(), bytes });
+    assert_eq!(refusal(load(input)), ".env:2:1: error: expected `NAME=value`");
+}
+
+#[test]
+fn services_that_speak_of_each_other_are_known() {
+    let loaded = read(include_str!("cases/refers.yml"));
+    let refers = |name: &str| {
+        let spec = &loaded.spec.services[&name.parse().expect("a service name")];
+        spec.refers_to.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    };
+    // `redis.example` is another host, and `worker` shares no network with `web`.
+    assert_eq!(refers("web"), "api db");
+    assert_eq!(refers("api"), "redis");
+    assert_eq!(refers("worker"), "");
+    assert_eq!(refers("db"), "");
+}
+
+#[test]
+fn a_resolved_image_travels_in_the_canonical_document_only() {
+    let written = "services: {web: {image: nginx, x-cluster: {resolved: nginx@sha256:aa}}}";
+    let mut spec = read(written).spec;
+    let web = spec.services.values().next().expect("one service").clone();
+    assert_eq!(
+        web.container.image.resolved, None,
+        "a file cannot choose what an image resolves to"
+    );
+
+    let mut resolved = (*web).clone();
+    resolved.container.image.resolved = Some("nginx@sha256:bb".to_owned());
+    spec.services.values_mut().for_each(|s| *s = Arc::new(resolved.clone()));
+    spec.source = canonical(&spec);
+    assert!(spec.source.contains("nginx@sha256:bb"));
+    assert_eq!(parse_canonical(&spec.source, false), Ok(spec));
+}
+
+#[test]
+fn a_canonical_document_has_everything_in_place() {
+    for (service, part) in [
+        ("image: nginx, command: echo $HOME", "no variables"),
+        ("image: nginx, environment: [HOME]", "has no value"),
+        ("image: nginx, env_file: a.env", "refers to no files"),
+        ("image: nginx, volumes: [./a:/a]", "is relative"),
+        ("image: nginx, volumes: [~/a:/a]", "is relative"),
+        ("image: nginx, volumes: [\"/:/a\"]", "whole host"),
+        ("image: nginx, volumes: [\"/srv/../run//docker.sock:/a\"]", "engine's socket"),
+        ("image: nginx, privileged: true", "not supported"),
+        ("image: nginx, deploy: {replicas: many}", "whole number"),
+        ("image: nginx, x-cluster: {resolvd: a}", "did you mean `resolved`?"),
+    ] {
+        let text = format!("name: a\nservices: {{web: {{{service}}}}}");
+        let refused = refusal(parse_canonical(&text, false));
+        assert!(refused.contains(part), "{service}: {refused}");
+    }
+    assert!(refusal(parse_canonical(ONE, false)).contains("has a `name`"));
+    assert!(refusal(parse_canonical("", false)).contains("empty"));
+    let host = "name: a\nservices: {web: {image: nginx, volumes: [\"/:/a\"]}}";
+    assert!(parse_canonical(host, true).is_ok());
+}
+
+#[test]
+fn no_files_and_too_many_are_refused() {
+    let mut none = input(ONE);
+    none.files.clear();
+    assert!(refusal(load(none)).contains("expected 1 to 64 files"));
+    let mut many = input(ONE);
+    many.files = vec![many.files[0].clone(); 65];
+    assert!(refusal(load(many)).contains("got 65"));
+}
+
+#[test]
+fn a_relative_bind_is_remarked_on_where_the_number_of_nodes_is_not_known() {
+    let mut input = input("services: {web: {image: nginx, volumes: [./a:/a]}}");
+    input.nodes = None;
+    let loaded = load(input).unwrap_or_else(|e| panic!("{e}"));
+    assert!(loaded.remarks[0].message.contains("single node"), "{:?}", loaded.remarks);
+}
+
+#[test]
+fn a_later_file_changes_an_earlier_one_and_both_are_named() {
+    let mut input = input("services:\n  web: {image: nginx, tty: maybe}\n");
+    let bytes = b"services:\n  web: {init: perhaps}\n".to_vec();
+    input.files.push(SourceFile { name: "override.yml".to_owned(), bytes });
+    let refused = refusal(load(input));
+    assert!(
+        refused.contains("compose.yml:2:28") && refused.contains("override.yml:2:15"),
+        "{refused}"
+    );
+}

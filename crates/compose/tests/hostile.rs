@@ -1,0 +1,160 @@
+//! Files made to hurt: each is refused with a place, and what comes back stays small.
+
+use compose::{Complaints, Input, SourceFile, load, parse_canonical, render};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+fn nothing(_: &str) -> Result<Option<Vec<u8>>, String> {
+    Ok(None)
+}
+
+fn with(bytes: Vec<u8>, environment: BTreeMap<String, String>) -> Result<String, Complaints> {
+    let loaded = load(Input {
+        files: vec![SourceFile { name: "compose.yml".to_owned(), bytes }],
+        project_name: None,
+        folder: "/srv/shop".to_owned(),
+        environment,
+        dotenv: None,
+        read: &nothing,
+        ignore: BTreeSet::new(),
+        allow_host: false,
+        nodes: Some(3),
+    });
+    loaded.map(|l| l.spec.source)
+}
+
+fn refused(text: impl Into<Vec<u8>>) -> String {
+    let complaints = with(text.into(), BTreeMap::new()).expect_err("a refusal");
+    assert!(complaints.0.len() <= 201, "{} complaints", complaints.0.len());
+    let all = complaints.to_string();
+    assert!(all.len() < 100_000, "{} bytes of complaints", all.len());
+    all
+}
+
+#[test]
+fn aliases_that_explode_are_refused() {
+    let mut laughs = "x-0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol]\n".to_owned();
+    for i in 1..12 {
+        let many = vec![format!("*a{}", i - 1); 9].join(", ");
+        writeln!(laughs, "x-{i}: &a{i} [{many}]").expect("a String takes everything");
+    }
+    assert!(refused(laughs).contains("more than 200000 values"));
+
+    let long =
+        format!("x-a: &a \"{}\"\nx-b: [{}]\n", "x".repeat(500_000), vec!["*a"; 100_000].join(","));
+    assert!(refused(long).contains("more than 200000 values"));
+
+    let merges = format!("x-a: &a {{{}}}\nservices:\n{}", keys(1000), services(1000, "<<: *a"));
+    assert!(refused(merges).contains("more than 200000 values"));
+}
+
+fn keys(n: usize) -> String {
+    (0..n).map(|i| format!("k{i}: 1")).collect::<Vec<_>>().join(", ")
+}
+
+fn services(n: usize, body: &str) -> String {
+    (0..n).map(|i| format!("  s{i}: {{{body}}}")).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn an_alias_inside_itself_is_refused() {
+    for text in ["x: &a [*a]\n", "x: &a {b: *a}\n", "x: &a\n  <<: *a\n"] {
+        let refused = refused(text);
+        assert!(refused.contains("compose.yml:") && refused.contains("alias"), "{refused}");
+    }
+}
+
+#[test]
+fn deep_nesting_is_refused() {
+    assert!(
+        refused(format!("x: {}{}", "[".repeat(10_000), "]".repeat(10_000))).contains("levels deep")
+    );
+    assert!(refused(format!("x: {}", "{a: ".repeat(10_000))).contains("levels deep"));
+    let block: String = (0..1_000).map(|i| format!("{}a:\n", " ".repeat(i))).collect();
+    assert!(refused(block).contains("levels deep"));
+    assert!(refused(format!("x: {}", "- ".repeat(10_000))).contains("compose.yml:1:"));
+}
+
+#[test]
+fn a_large_file_is_not_even_read() {
+    assert!(refused(vec![b'a'; 100 << 20]).contains("the file has 100 MiB; at most 1 are read"));
+    let line = b"- a\n".repeat(250_000);
+    assert!(refused([b"x:\n".to_vec(), line].concat()).contains("more than 200000 values"));
+}
+
+#[test]
+fn too_many_services_are_refused() {
+    let text = format!("services:\n{}", services(20_000, "image: a"));
+    assert!(refused(text).contains("20000 services; at most 1000"));
+}
+
+#[test]
+fn a_thousand_services_are_fine() {
+    let text = format!("services:\n{}", services(1_000, "image: a, environment: {A: s1 s2 s3}"));
+    let source = with(text.into_bytes(), BTreeMap::new()).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(source.matches("image: a").count(), 1_000);
+}
+
+#[test]
+fn what_is_no_text_is_refused_at_its_place() {
+    assert_eq!(
+        refused(b"a: 1\nb: \xff\n".to_vec()),
+        "compose.yml:2:4: error: the file is not UTF-8 text"
+    );
+    assert_eq!(
+        refused("a: 1\nbc: \0\n"),
+        "compose.yml:2:5: error: the file contains a NUL character"
+    );
+    assert!(
+        refused("services: {a: {image: \"x\\0y\"}}")
+            .contains("1:23: error: the text contains a NUL")
+    );
+    assert!(refused("%PDF-1.4 \u{1}\u{2}").contains("compose.yml"));
+}
+
+#[test]
+fn thousands_of_mistakes_give_a_bounded_answer() {
+    let wrong = (0..20_000).map(|i| format!("k{i}: 1")).collect::<Vec<_>>().join("\n");
+    assert!(refused(wrong).contains("more; fix these first"));
+    let long = format!("services: {{{}: {{image: a}}}}", "a".repeat(1000));
+    assert!(refused(long).lines().all(|l| l.len() < 400));
+}
+
+#[test]
+fn variables_that_grow_are_refused() {
+    let big: BTreeMap<String, String> = [("A".to_owned(), "x".repeat(1 << 20))].into();
+    let text = format!(
+        "services: {{web: {{image: nginx, command: [{}]}}}}",
+        vec!["$A"; 10_000].join(", ")
+    );
+    let complaints = with(text.into_bytes(), big.clone()).expect_err("a refusal").to_string();
+    assert!(complaints.contains("8 MiB"), "{complaints}");
+    let one = format!("services: {{web: {{image: nginx, command: \"{}\"}}}}", "$A".repeat(10_000));
+    let complaints = with(one.into_bytes(), big.clone()).expect_err("a refusal").to_string();
+    assert!(complaints.contains("8 MiB"), "{complaints}");
+    let two = b"services: {web: {image: nginx, command: [$A, $A]}}".to_vec();
+    let complaints = with(two, big).expect_err("a refusal").to_string();
+    assert!(complaints.contains("larger than 1 MiB"), "{complaints}");
+}
+
+#[test]
+fn nothing_that_moves_a_terminal_comes_out() {
+    let text = "services:\n  \"a\\e[31m\u{202e}\": {image: \"x\u{9b}31m\"} # \u{1b}[2J\u{202e}\n  \u{200b}b: {image: a}\n";
+    let complaints = with(text.into(), BTreeMap::new()).expect_err("a refusal");
+    let mut all = complaints.to_string();
+    for complaint in &complaints.0 {
+        all.push_str(&render(complaint, text));
+    }
+    let bad = |c: char| (c.is_control() && c != '\n') || matches!(c, '\u{200b}' | '\u{202e}');
+    assert!(!all.contains(bad), "{all:?}");
+}
+
+#[test]
+fn messages_do_not_repeat_the_values_of_variables() {
+    let text = "services:\n  web:\n    image: nginx\n    environment:\n      \"A B\": s3cret\n      C: [s3cret]\n      D: \"s3cret${\"\n";
+    let all = refused(text);
+    assert!(all.lines().count() >= 3 && !all.contains("s3cret"), "{all}");
+    let all =
+        parse_canonical(&format!("name: a\n{text}"), false).expect_err("a refusal").to_string();
+    assert!(!all.contains("s3cret"), "{all}");
+}
