@@ -1,6 +1,6 @@
 //! Drives the product through its command line, as a user would.
 
-use crate::{Binaries, Finished, Lab, LabError, clock, daemon, facts, run};
+use crate::{Binaries, Finished, Lab, LabError, LabGuard, Options, clock, daemon, facts, run};
 use crate::{NodeFact, ReplicaFact, StatusFact};
 use std::{
     os::unix::net::UnixStream,
@@ -62,6 +62,19 @@ impl Lab {
         clock::wait_until(&what, &look, Duration::from_secs(30), EVERY, || {
             Ok(UnixStream::connect(host.admin_socket()).is_ok().then_some(()))
         })
+    }
+
+    /// A lab with a cluster on it, from nothing: builds or finds the programs, removes remains of a lab of
+    /// the same name, starts hosts and daemons, and forms the cluster. For tests and benches.
+    ///
+    /// # Errors
+    /// The first step that failed; the lab is then removed again.
+    pub fn fresh_cluster(options: Options) -> Result<LabGuard, LabError> {
+        let binaries = Some(Binaries::find_or_build()?.folder().to_owned());
+        Self::remove(&options)?;
+        let lab = Self::up(Options { binaries, ..options })?.guard();
+        lab.form()?;
+        Ok(lab)
     }
 
     /// Founds a cluster on host 1 and joins all others as managers, one after the other.

@@ -78,18 +78,13 @@ fn perform(trials: Vec<Trial>, wishes: &Wishes, e2e: bool, output: &mut dyn Writ
     let started = clock::now();
     say(output, &format!("\nrunning {} tests", chosen.len()));
     let mut tally = Tally { filtered: all - chosen.len(), ..Tally::default() };
-    let prepared = if e2e && chosen.iter().any(|t| t.needs_lab) { prepare(output) } else { Ok(()) };
+    let lab = e2e && chosen.iter().any(|t| t.needs_lab);
+    let prepared = if lab { packages::install(output) } else { Ok(()) };
     for trial in chosen {
         tally.one(trial, e2e, &prepared, output);
     }
     tally.sum_up(started.elapsed(), output);
     if tally.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(101) }
-}
-
-/// Makes this machine fit for lab tests.
-fn prepare(output: &mut dyn Write) -> Result<(), LabError> {
-    packages::require_root("the end-to-end tests")?;
-    packages::install(output)
 }
 
 impl Tally {

@@ -66,17 +66,17 @@ pub fn missing() -> Missing {
     missing
 }
 
-/// Installs what is missing, after saying on `output` what and how. Does nothing when nothing is missing.
+/// Makes this machine fit for a lab: installs what is missing, after saying on `output` what.
 ///
 /// # Errors
-/// [`LabError::Missing`] when this is no Debian, when not root, or when the packages did not bring it all.
+/// [`LabError::Missing`] when something is, and this is no Debian, or not root, or the packages did not bring
+/// it all; [`LabError::NotRoot`] when that alone is in the way.
 pub fn install(output: &mut dyn Write) -> Result<(), LabError> {
     let lacks = missing();
     if lacks.is_empty() {
-        return Ok(());
+        return require_root("making hosts");
     }
-    require_root("installing packages")?;
-    if find("apt-get").is_none() {
+    if require_root("installing packages").is_err() || find("apt-get").is_none() {
         return Err(refuse(&lacks));
     }
     apt(&lacks.packages, output)?;

@@ -30,3 +30,17 @@ pub(crate) fn unpack(lab: &Lab) -> anyhow::Result<App> {
     })?;
     Ok(App { compose, image })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{COMPOSE, DOCKERFILE};
+    use lab::{Dockerfile, ImageSource};
+
+    #[test]
+    fn the_example_is_complete() {
+        let given = |name: &str| ["lab-server", "sh", "start"].contains(&name).then(Vec::new);
+        let image = ImageSource::new("demo/web:1");
+        Dockerfile::parse(DOCKERFILE).unwrap().apply(image, &given).unwrap();
+        assert!(COMPOSE.contains("image: demo/web:1") && COMPOSE.contains("name: demo"));
+    }
+}

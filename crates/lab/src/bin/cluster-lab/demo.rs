@@ -32,6 +32,7 @@ pub(crate) fn run(options: Options) -> anyhow::Result<()> {
     }
     lab::install(&mut std::io::stdout())?;
     let binaries = Some(Binaries::find_or_build()?.folder().to_owned());
+    show::line("Three hosts on this machine. If you interrupt this: cluster-lab down");
     let started = lab::now();
     let lab = Lab::up(Options { hosts: 3, binaries, ..options })?.guard();
     fs::write(marker, "")?;
@@ -122,23 +123,15 @@ fn sum_up(healing: &Healing, back: Duration, cut: Instant, report: &LoadReport) 
     let answered = report.samples.iter().filter(|sample| sample.error.is_none());
     let first = answered.clone().map(|sample| (sample.sent + sample.took) - cut).min();
     let seconds = |time: Duration| format!("{:.2} s", time.as_secs_f64());
+    let row = |what: &str, value: String| show::line(&format!("  {what:<44} {value}"));
     show::line("\nWhat the loss of the leader's host cost:");
-    show::line(&format!(
-        "  first answer to a request after the cut   {}",
-        seconds(first.unwrap_or_default())
-    ));
-    show::line(&format!(
-        "  all {REPLICAS} replicas serving again              {}",
-        seconds(healing.whole)
-    ));
-    show::line(&format!("  the lost host ready again, once plugged in {}", seconds(back)));
-    show::line(&format!("  the new leader                            {}", healing.leader));
-    show::line(&format!("  requests since the cut                    {}", report.samples.len()));
-    show::line(&format!("  of these failed, without any retry        {}", report.failed()));
-    show::line(&format!(
-        "  of these failed, with one retry           {}",
-        report.failed_with_retry()
-    ));
+    row("first answer to a request after the cut", seconds(first.unwrap_or_default()));
+    row("all replicas serving on the other hosts", seconds(healing.whole));
+    row("the lost host ready again, once plugged in", seconds(back));
+    row("the new leader", healing.leader.clone());
+    row("requests since the cut", report.samples.len().to_string());
+    row("failed, for a client without retries", report.failed().to_string());
+    row("failed, for a client with one retry", report.failed_with_retry().to_string());
     for (error, count) in report.errors() {
         show::line(&format!("    {count} x {error}"));
     }
