@@ -192,6 +192,11 @@ impl Log {
         }
     }
 
+    /// Whether further complaints are only counted, so that no work should go into wording them.
+    pub(crate) fn full(&self) -> bool {
+        self.kept.len() >= KEPT
+    }
+
     pub(crate) fn failed(&self) -> bool {
         self.errors > 0
     }

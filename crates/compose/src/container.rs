@@ -95,7 +95,10 @@ fn command(r: &mut Reader<'_>, fields: &Fields<'_>, key: &str) -> Option<Vec<Str
 fn words_of(r: &mut Reader<'_>, node: &Node, key: &str) -> Option<Vec<String>> {
     if let Value::Scalar(line) = &node.value {
         return match words::split(line) {
-            Ok(words) => Some(words),
+            Ok(words) => {
+                r.at_most_items(node.at, key, words.len());
+                Some(words)
+            }
             Err(open) => {
                 r.log.error(node.at, format!("`{key}`: {open} is not closed"));
                 None
@@ -167,6 +170,7 @@ fn extra_hosts(r: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<String> {
             }
         }
     }
+    r.at_most_items(node.at, "extra_hosts", lines.len());
     lines
 }
 

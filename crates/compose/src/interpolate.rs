@@ -75,7 +75,7 @@ struct Text<'t> {
     unset: &'t mut Vec<String>,
 }
 
-impl Text<'_> {
+impl<'t> Text<'t> {
     /// Up to `end`, or to the end of the text. What is not `live` is only checked for its form.
     fn run(&mut self, end: Option<char>, live: bool, depth: usize) -> Result<String, String> {
         let mut out = String::new();
@@ -108,7 +108,7 @@ impl Text<'_> {
             }
             Some(c) if c.is_ascii_alphabetic() || c == '_' => {
                 let name = self.name();
-                Ok(self.value(&name, live).unwrap_or_default())
+                Ok(self.value(&name, live))
             }
             _ => {
                 Err("a `$` that starts no variable; write `$$` for the character itself".to_owned())
@@ -124,19 +124,20 @@ impl Text<'_> {
         name
     }
 
-    fn known(&self, name: &str) -> Option<String> {
+    fn known(&self, name: &str) -> Option<&'t str> {
         match self.variables {
-            Variables::Known(map) => map.get(name).cloned(),
+            Variables::Known(map) => map.get(name).map(String::as_str),
             Variables::Canonical => None,
         }
     }
 
-    fn value(&mut self, name: &str, live: bool) -> Option<String> {
+    /// The variable's value; empty, and noted, when it has none.
+    fn value(&mut self, name: &str, live: bool) -> String {
         let value = self.known(name);
         if value.is_none() && live {
             self.unset.push(name.to_owned());
         }
-        value
+        value.unwrap_or_default().to_owned()
     }
 
     /// What follows `${`.
@@ -150,7 +151,7 @@ impl Text<'_> {
         }
         let colon = self.chars.next_if_eq(&':').is_some();
         match self.chars.next() {
-            Some('}') if !colon => Ok(self.value(&name, live).unwrap_or_default()),
+            Some('}') if !colon => Ok(self.value(&name, live)),
             Some(sign @ ('-' | '+' | '?')) => self.choice(&name, sign, colon, live, depth),
             Some(other) => {
                 let sign = shown(&other.to_string());
@@ -179,7 +180,7 @@ impl Text<'_> {
         match (sign, value) {
             ('+', Some(_)) | ('-', None) => Ok(word),
             ('+', None) => Ok(String::new()),
-            (_, Some(value)) => Ok(value),
+            (_, Some(value)) => Ok(value.to_owned()),
             (_, None) if !live => Ok(String::new()),
             (_, None) if word.is_empty() => Err(format!("variable `{name}` must be set")),
             (_, None) => Err(format!("variable `{name}` must be set: {}", shown(&word))),

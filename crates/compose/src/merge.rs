@@ -3,6 +3,7 @@
 //! takes away, `!override` replaces. Source: Compose Specification, 13-merge.
 
 use crate::tree::{Entry, Merge, Node, Value};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// `over` on top of `base`.
 pub(crate) fn files(base: Node, over: Node) -> Node {
@@ -51,7 +52,7 @@ fn merge(base: Node, over: Node, path: &mut Vec<String>) -> Node {
 }
 
 fn maps(mut below: Vec<Entry>, above: Vec<Entry>, path: &mut Vec<String>) -> Vec<Entry> {
-    let mut place: std::collections::BTreeMap<String, usize> =
+    let mut place: BTreeMap<String, usize> =
         below.iter().enumerate().map(|(i, e)| (e.key.clone(), i)).collect();
     for entry in above {
         let Some(&i) = place.get(&entry.key) else {
@@ -75,7 +76,7 @@ fn lists(mut below: Vec<Node>, above: Vec<Node>, path: &[String]) -> Vec<Node> {
         "volumes" if path.len() == 3 => mount_target(n),
         _ => n.scalar().map(str::to_owned),
     };
-    let new: std::collections::BTreeSet<Option<String>> = above.iter().map(key).collect();
+    let new: BTreeSet<Option<String>> = above.iter().map(key).collect();
     below.retain(|n| {
         let key = key(n);
         key.is_none() || !new.contains(&key)
@@ -137,7 +138,7 @@ fn as_map(node: Node, sign: char) -> Node {
         Value::List(items) if items.iter().all(|n| n.scalar().is_some()) => items,
         value => return Node { value, ..node },
     };
-    let mut entries: Vec<Entry> = Vec::new();
+    let mut entries: BTreeMap<String, Entry> = BTreeMap::new();
     for item in &items {
         let text = item.scalar().unwrap_or_default();
         let cut = text.find([sign, '=']);
@@ -145,8 +146,8 @@ fn as_map(node: Node, sign: char) -> Node {
             Some(i) => (&text[..i], Value::Scalar(text[i + 1..].to_owned())),
             None => (text, Value::Null),
         };
-        entries.retain(|e| e.key != key);
-        entries.push(Entry { key: key.to_owned(), at: item.at, node: Node::new(item.at, value) });
+        let entry = Entry { key: key.to_owned(), at: item.at, node: Node::new(item.at, value) };
+        entries.insert(key.to_owned(), entry);
     }
-    Node::new(node.at, Value::Map(entries))
+    Node::new(node.at, Value::Map(entries.into_values().collect()))
 }

@@ -9,8 +9,8 @@ use crate::reader::{Fields, Reader, plain};
 use crate::scalar;
 use crate::service::undeclared;
 use crate::tree::{Node, Place, Value};
-use crate::words;
 use model::{Mount, MountSource, VolumeName};
+use std::collections::BTreeSet;
 
 /// How to allow what hands over the host.
 pub(crate) const ALLOW_HOST: &str =
@@ -25,37 +25,47 @@ pub(crate) struct Context<'k> {
 
 /// All mounts, in the file's order; `tmpfs` and `shm_size` last.
 pub(crate) fn read(r: &mut Reader<'_>, fields: &Fields<'_>, context: &Context<'_>) -> Vec<Mount> {
-    let mut mounts: Vec<Mount> = Vec::new();
+    let mut mounts = Mounts::default();
     if let Some(node) = fields.get("volumes") {
         for item in r.items(node, "volumes", false) {
             let mount = match &item.value {
                 Value::Map(_) => long(r, item, context),
                 _ => r.scalar(item, "volumes", plain).and_then(|s| short(r, &s, item.at, context)),
             };
-            add(r, &mut mounts, mount, item.at);
+            mounts.add(r, mount, item.at);
         }
     }
     if let Some(node) = fields.get("tmpfs") {
         for item in r.items(node, "tmpfs", true) {
             let mount = r.scalar(item, "tmpfs", plain).and_then(|s| tmpfs(r, &s, item.at));
-            add(r, &mut mounts, mount, item.at);
+            mounts.add(r, mount, item.at);
         }
     }
     if let Some(size) = r.value(fields, "shm_size", scalar::bytes) {
         let source = MountSource::Tmpfs { size: Some(size) };
         let mount = Mount { source, target: "/dev/shm".to_owned(), read_only: false };
         let at = fields.at("shm_size").unwrap_or(fields.at);
-        add(r, &mut mounts, Some(mount), at);
+        mounts.add(r, Some(mount), at);
     }
-    mounts
+    r.at_most_items(fields.at, "volumes", mounts.list.len());
+    mounts.list
 }
 
-fn add(r: &mut Reader<'_>, mounts: &mut Vec<Mount>, mount: Option<Mount>, at: Place) {
-    let Some(mount) = mount else { return };
-    if mounts.iter().any(|m| m.target == mount.target) {
-        r.log.error(at, format!("two mounts at `{}`", shown(&mount.target)));
-    } else {
-        mounts.push(mount);
+/// The mounts so far, one per target.
+#[derive(Default)]
+struct Mounts {
+    list: Vec<Mount>,
+    targets: BTreeSet<String>,
+}
+
+impl Mounts {
+    fn add(&mut self, r: &mut Reader<'_>, mount: Option<Mount>, at: Place) {
+        let Some(mount) = mount else { return };
+        if self.targets.insert(mount.target.clone()) {
+            self.list.push(mount);
+        } else {
+            r.log.error(at, format!("two mounts at `{}`", shown(&mount.target)));
+        }
     }
 }
 
@@ -133,7 +143,7 @@ fn volume(r: &mut Reader<'_>, name: &str, at: Place, context: &Context<'_>) -> O
     match name.parse::<VolumeName>() {
         Ok(name) if context.known.volumes.contains(&name) => Some(name),
         Ok(_) => {
-            let near = words::nearest(name, context.known.volumes.iter().map(VolumeName::as_str));
+            let near = r.near(name, context.known.volumes.iter().map(VolumeName::as_str));
             r.log.error(at, undeclared("volume", name, near, "volumes"));
             None
         }
@@ -191,7 +201,13 @@ fn relative(r: &mut Reader<'_>, path: &str, at: Place, context: &Context<'_>) ->
             r.log.warn(at, format!("`{name}` works only while a single node can run the service"));
         }
     }
-    Some(hostpath::normal(&start))
+    let path = hostpath::normal(&start);
+    // The project folder's name comes from outside and must be as clean as a path that is written.
+    if let Err(expected) = plain(&path) {
+        r.log.error(at, format!("`{}`: expected {expected}", shown(&path)));
+        return None;
+    }
+    Some(path)
 }
 
 fn long(r: &mut Reader<'_>, node: &Node, context: &Context<'_>) -> Option<Mount> {
@@ -243,7 +259,7 @@ fn long(r: &mut Reader<'_>, node: &Node, context: &Context<'_>) -> Option<Mount>
             return None;
         }
         _ => {
-            let near = words::nearest(&kind, ["volume", "bind", "tmpfs"].into_iter());
+            let near = r.near(&kind, ["volume", "bind", "tmpfs"].into_iter());
             let hint = near.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
             r.log.error(node.at, format!("unknown type `{kind}` of a mount{hint}"));
             return None;

@@ -8,7 +8,7 @@ use crate::scalar;
 use crate::tree::{Node, Place, Value};
 use model::limits::RESERVED_PORTS;
 use model::{Port, PortMode, Protocol, ServiceName};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// Ports that one range may have.
@@ -36,7 +36,7 @@ pub(crate) fn read(
     taken: &mut Taken,
 ) -> Vec<Port> {
     let Some(node) = fields.get("ports") else { return Vec::new() };
-    let mut ports: Vec<Port> = Vec::new();
+    let mut ports: BTreeSet<Port> = BTreeSet::new();
     for item in r.items(node, "ports", false) {
         let wanted = match &item.value {
             Value::Map(_) => long(r, item),
@@ -45,12 +45,12 @@ pub(crate) fn read(
         let expanded = wanted.map(|w| single(r, &w, item.at)).unwrap_or_default();
         for port in expanded {
             if !ports.contains(&port) && taken.take(r, port, service, item.at) {
-                ports.push(port);
+                ports.insert(port);
             }
         }
     }
-    ports.sort_unstable();
-    ports
+    r.at_most_items(node.at, "ports", ports.len());
+    ports.into_iter().collect()
 }
 
 /// `[HOST_IP:]PUBLISHED:TARGET[/PROTOCOL]`, ports or ranges of them.

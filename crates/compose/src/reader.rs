@@ -11,6 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Bytes of the name of a variable or label. YAML reads a key of at most 1,024 characters, escapes included.
 pub(crate) const KEY_BYTES: usize = 255;
 
+/// Entries of one list of a service.
+const ITEMS: usize = 1_024;
+
 /// Reads a file that a Compose file names: `Ok(None)` when there is none, `Err` with the reason when it cannot
 /// be read.
 pub type Read<'a> = &'a dyn Fn(&str) -> Result<Option<Vec<u8>>, String>;
@@ -125,13 +128,21 @@ impl Reader<'_> {
 
     fn unknown(&mut self, entry: &Entry, section: Section) {
         let key = shown(&entry.key);
-        let names = table(section).iter().map(|(name, _)| *name);
-        match words::nearest(&entry.key, names) {
+        match self.near(&entry.key, table(section).iter().map(|(name, _)| *name)) {
             Some(near) => {
                 self.log.error(entry.at, format!("unknown key `{key}`; did you mean `{near}`?"));
             }
             None => self.log.error(entry.at, format!("unknown key `{key}`")),
         }
+    }
+
+    /// The name that was probably meant; not looked for once nobody would be told.
+    pub(crate) fn near<'c>(
+        &self,
+        word: &str,
+        candidates: impl Iterator<Item = &'c str>,
+    ) -> Option<&'c str> {
+        if self.log.full() { None } else { words::nearest(word, candidates) }
     }
 
     /// A refusal that the user may ignore by the key's name. True when it stays a refusal.
@@ -213,6 +224,10 @@ impl Reader<'_> {
     /// The items of a list; a single value counts as a list of one where `single` allows it.
     pub(crate) fn items<'n>(&mut self, node: &'n Node, what: &str, single: bool) -> &'n [Node] {
         match &node.value {
+            Value::List(items) if items.len() > ITEMS => {
+                self.log.error(node.at, format!("`{what}`: more than {ITEMS} entries"));
+                &[]
+            }
             Value::List(items) => items,
             Value::Scalar(_) if single => std::slice::from_ref(node),
             Value::Null => &[],
@@ -221,6 +236,13 @@ impl Reader<'_> {
                     .error(node.at, format!("`{what}`: expected a list, found {}", node.kind()));
                 &[]
             }
+        }
+    }
+
+    /// Complains when more came together than a list of the canonical document may have.
+    pub(crate) fn at_most_items(&mut self, at: Place, what: &str, count: usize) {
+        if count > ITEMS {
+            self.log.error(at, format!("`{what}`: more than {ITEMS} entries"));
         }
     }
 

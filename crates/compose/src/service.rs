@@ -5,7 +5,7 @@ use crate::keys::Section;
 use crate::project::Known;
 use crate::reader::{Fields, Reader};
 use crate::tree::{Entry, Node, Value};
-use crate::{container, deploy, mounts, ports, words};
+use crate::{container, deploy, mounts, ports};
 use model::{ConstraintKey, Mount, ServiceName, ServiceSpec};
 use std::collections::BTreeSet;
 
@@ -78,7 +78,7 @@ fn networks(r: &mut Reader<'_>, fields: &Fields<'_>, known: &Known) -> Vec<Strin
         if known.networks.contains(&name) {
             names.insert(name);
         } else {
-            let near = words::nearest(&name, known.networks.iter().map(String::as_str));
+            let near = r.near(&name, known.networks.iter().map(String::as_str));
             r.log.error(at, undeclared("network", &name, near, "networks"));
         }
     }
@@ -126,7 +126,7 @@ fn depends_on(r: &mut Reader<'_>, fields: &Fields<'_>, name: &ServiceName, known
         if service == name.as_str() {
             r.log.error(*at, format!("service `{name}` depends on itself"));
         } else if !known.services.contains(service) {
-            let near = words::nearest(service, known.services.iter().map(String::as_str));
+            let near = r.near(service, known.services.iter().map(String::as_str));
             r.log.error(*at, undeclared("service", service, near, "services"));
         }
     }
@@ -141,7 +141,7 @@ fn links(r: &mut Reader<'_>, fields: &Fields<'_>, known: &Known) {
         let Some(link) = r.scalar(item, "links", |s| Ok(s.to_owned())) else { continue };
         let (service, alias) = link.split_once(':').unwrap_or((&link, &link));
         if !known.services.contains(service) {
-            let near = words::nearest(service, known.services.iter().map(String::as_str));
+            let near = r.near(service, known.services.iter().map(String::as_str));
             r.log.error(item.at, undeclared("service", service, near, "services"));
         } else if alias != service {
             r.refuse_key(item.at, "links", "a service is found by its own name only");

@@ -5,6 +5,7 @@ use compose::{Complaints, Input, Loaded, SourceFile, canonical, load, parse_cano
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+#[expect(clippy::unnecessary_wraps, reason = "it has the shape of a reader of files")]
 fn nothing(_: &str) -> Result<Option<Vec<u8>>, String> {
     Ok(None)
 }
@@ -44,7 +45,7 @@ fn a_project_is_named_by_the_first_that_says_so() {
     let name = |text: &str, change: &dyn Fn(&mut Input<'_>)| {
         let mut input = input(text);
         change(&mut input);
-        load(input).map(|l| l.spec.name.to_string()).unwrap_or_else(|e| e.to_string())
+        load(input).map_or_else(|e| e.to_string(), |l| l.spec.name.to_string())
     };
     let named = format!("name: from-$WHERE\n{ONE}");
     let environment = |input: &mut Input<'_>| {
@@ -158,6 +159,22 @@ fn a_canonical_document_has_everything_in_place() {
     assert!(refusal(parse_canonical("", false)).contains("empty"));
     let host = "name: a\nservices: {web: {image: nginx, volumes: [\"/:/a\"]}}";
     assert!(parse_canonical(host, true).is_ok());
+}
+
+#[test]
+fn what_loads_is_never_too_large_for_the_cluster() {
+    let words = format!("services: {{web: {{image: nginx, command: \"{}\"}}}}", "a ".repeat(1_025));
+    assert!(refusal(load(input(&words))).contains("`command`: more than 1024 entries"));
+    let ranges: Vec<String> = (80..90).map(|i| format!("\"{i}00-{i}99:1-100\"")).collect();
+    let ports = format!("services: {{web: {{image: nginx, ports: [{}]}}}}", ranges.join(", "));
+    assert!(load(input(&ports)).is_ok());
+    let ports = ports.replace("ports: [", "ports: [\"9100-9199:1-100\", ");
+    assert!(refusal(load(input(&ports))).contains("`ports`: more than 1024 entries"));
+    let mut strange = input("services: {web: {image: nginx, volumes: [./a:/a]}}");
+    strange.folder = "/srv/\u{1b}[31m".to_owned();
+    strange.nodes = Some(1);
+    strange.project_name = Some("a".to_owned());
+    assert!(refusal(load(strange)).contains("control characters"));
 }
 
 #[test]

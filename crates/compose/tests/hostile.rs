@@ -4,6 +4,7 @@ use compose::{Complaints, Input, SourceFile, load, parse_canonical, render};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
+#[expect(clippy::unnecessary_wraps, reason = "it has the shape of a reader of files")]
 fn nothing(_: &str) -> Result<Option<Vec<u8>>, String> {
     Ok(None)
 }
@@ -70,8 +71,8 @@ fn deep_nesting_is_refused() {
         refused(format!("x: {}{}", "[".repeat(10_000), "]".repeat(10_000))).contains("levels deep")
     );
     assert!(refused(format!("x: {}", "{a: ".repeat(10_000))).contains("levels deep"));
-    let block: String = (0..1_000).map(|i| format!("{}a:\n", " ".repeat(i))).collect();
-    assert!(refused(block).contains("levels deep"));
+    let block: Vec<String> = (0..1_000).map(|i| " ".repeat(i) + "a:\n").collect();
+    assert!(refused(block.concat()).contains("levels deep"));
     assert!(refused(format!("x: {}", "- ".repeat(10_000))).contains("compose.yml:1:"));
 }
 
@@ -118,6 +119,25 @@ fn thousands_of_mistakes_give_a_bounded_answer() {
     assert!(refused(wrong).contains("more; fix these first"));
     let long = format!("services: {{{}: {{image: a}}}}", "a".repeat(1000));
     assert!(refused(long).lines().all(|l| l.len() < 400));
+}
+
+#[test]
+fn long_lists_of_almost_the_same_cost_no_more_than_their_length() {
+    let list = |key: &str, item: &dyn Fn(usize) -> String, n| {
+        let items: Vec<String> = (0..n).map(item).collect();
+        format!("services: {{web: {{image: nginx, {key}: [{}]}}}}", items.join(", "))
+    };
+    let mounts = list("volumes", &|i| format!("/m{i}"), 80_000);
+    assert!(refused(mounts).contains("`volumes`: more than 1024 entries"));
+    let ports = list("ports", &|i| format!("\"127.0.{}.{}:80:80\"", i / 250, i % 250), 30_000);
+    assert!(refused(ports).contains("`ports`: more than 1024 entries"));
+    let services = list("depends_on", &|i| format!("webb{i}"), 1_000) + "\n";
+    assert!(refused(services).contains("more; fix these first"));
+    let ranges = list("ports", &|_| "\"9000-9100:9000-9100\"".to_owned(), 1_000);
+    assert!(
+        with(ranges.into_bytes(), BTreeMap::new()).is_ok(),
+        "the same port again is no other port"
+    );
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use compose::{Input, SourceFile, load, parse_canonical, render};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
 
+#[expect(clippy::unnecessary_wraps, reason = "it has the shape of a reader of files")]
 fn nothing(_: &str) -> Result<Option<Vec<u8>>, String> {
     Ok(None)
 }
@@ -65,11 +67,14 @@ fn quoted(text: &str) -> String {
         match c {
             '$' => out.push_str("$$"),
             '"' | '\\' => out.extend(['\\', c]),
-            c if (c as u32) < 0x20 || (0x7f..0xa0).contains(&(c as u32)) => {
-                out.push_str(&format!("\\u{:04x}", c as u32));
-            }
-            '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => {
-                out.push_str(&format!("\\u{:04x}", c as u32));
+            '\u{0}'..'\u{20}'
+            | '\u{7f}'..'\u{a0}'
+            | '\u{2028}'
+            | '\u{2029}'
+            | '\u{feff}'
+            | '\u{fffe}'
+            | '\u{ffff}' => {
+                write!(out, "\\u{:04x}", u32::from(c)).expect("a String takes everything");
             }
             c => out.push(c),
         }
