@@ -1,1 +1,48 @@
-//! Placeholder.
+//! The packets of a node. Today: the edge's ingress, by which a published port answers on every node,
+//! wherever the replicas are.
+//!
+//! It carries TCP connections and decides nothing about the cluster: where connections may go is in the
+//! [`Picture`] that the daemon sends. It logs nothing ([`Remark`]), reads no certificates ([`Tls`]) and knows
+//! no Docker. The edge is a process of its own that outlives the daemon: what it last served lies on its disk,
+//! and it goes on with that until a daemon, perhaps a newer one, speaks to it again.
+//!
+//! Start with [`Picture`], then [`Edge`] (what the edge process runs) and [`Feed`] (the daemon's end of it);
+//! which replica gets a connection is [`Balancer`], a value. A client's way: `door` accepts, `carry` holds it
+//! while `dial` reaches a replica, here or through the `peer` edge that receives it in `inbound`, and `pump`
+//! carries the bytes.
+
+mod balance;
+mod carry;
+mod clock;
+pub mod control;
+mod core;
+mod counters;
+mod dial;
+mod disk;
+mod door;
+mod edge;
+mod feed;
+mod inbound;
+mod lane;
+pub mod limits;
+mod peer;
+mod picture;
+mod pump;
+mod remark;
+mod route;
+mod security;
+mod socket;
+mod status;
+mod stream;
+mod tally;
+mod wire;
+
+pub use balance::Balancer;
+pub use counters::Counts;
+pub use door::PortState;
+pub use edge::{Config, Edge, Error};
+pub use feed::{EdgeState, Feed};
+pub use picture::{Bind, PeerEdge, Picture};
+pub use remark::Remark;
+pub use security::{IdentityFiles, Security, Tls};
+pub use status::{Link, PublishedPort, Status};

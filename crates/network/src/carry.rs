@@ -1,0 +1,87 @@
+//! One client's connection, from accept to the last byte.
+//!
+//! While no replica takes it, it is held, for [`HOLD`](crate::limits::HOLD) at most: a replica that is
+//! just being replaced costs the client a moment, not an error. Then it is reset.
+
+use crate::core::{Core, Slot};
+use crate::counters::{Open, count};
+use crate::dial::{Miss, Reached, reach};
+use crate::limits::{ANSWER, ANSWER_AGAIN, ROUND};
+use crate::pump::pump;
+use crate::remark::Remark;
+use crate::route::{Served, Target, Ticket};
+use crate::socket;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+
+/// Carries one client's connection to a replica of `served`, on the lane it runs on.
+pub(crate) async fn carry(
+    core: Arc<Core>,
+    lane: usize,
+    client: std::net::TcpStream,
+    served: Arc<Served>,
+    slot: Slot,
+) {
+    let Ok(mut client) = TcpStream::from_std(client) else { return };
+    socket::tune(&client);
+    let counters = &served.counters;
+    count(&counters.total);
+    let open = Open::new(&counters.open);
+    let placed = place(&core, lane, &served);
+    let placed = tokio::time::timeout(core.config.hold, placed).await;
+    let Ok((ticket, Reached { mut stream, link })) = placed else {
+        count(&counters.unanswered);
+        socket::reset_on_close(&client);
+        return;
+    };
+    let carried = pump(&mut client, &mut stream, &counters.sent, &counters.received);
+    let carried = match link {
+        None => carried.await.is_ok(),
+        Some(link) => link.run_until_cancelled(carried).await.is_some_and(|done| done.is_ok()),
+    };
+    if !carried {
+        socket::reset_on_close(&client);
+        stream.reset();
+    }
+    drop((ticket, open, slot));
+}
+
+/// Finds a replica that takes a connection; goes on until the caller gives up.
+async fn place(core: &Core, lane: usize, served: &Arc<Served>) -> (Ticket, Reached) {
+    let mut changes = core.picture.subscribe();
+    let mut tried = Vec::new();
+    let (mut patience, mut wait) = (ANSWER, ROUND);
+    loop {
+        let picked = served.pick(core.clock.now(), core.node(), &tried);
+        let Some((ticket, target)) = picked else {
+            if tried.is_empty() {
+                // Nobody serves. The sender of changes lives as long as `core`, so this cannot spin.
+                let _ = changes.changed().await;
+                continue;
+            }
+            let _ = tokio::time::timeout(wait, changes.changed()).await;
+            tried.clear();
+            patience = ANSWER_AGAIN;
+            wait = (wait * 2).min(Duration::from_secs(1));
+            continue;
+        };
+        match reach(core, lane, &target, patience).await {
+            Ok(reached) => {
+                ticket.answered();
+                return (ticket, reached);
+            }
+            Err(miss) => {
+                tried.push(target.task);
+                missed(core, ticket, &target, miss);
+            }
+        }
+    }
+}
+
+fn missed(core: &Core, ticket: Ticket, target: &Target, miss: Miss) {
+    if ticket.missed(core.clock.now(), target, &miss) {
+        let (Miss::Replica(why) | Miss::Node(why)) = miss;
+        core.remark(&Remark::Ejected { task: target.task, why });
+    }
+}

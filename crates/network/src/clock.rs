@@ -1,0 +1,22 @@
+//! The one clock of this crate: monotonic, counted from the start of the edge.
+
+use model::Time;
+use tokio::time::Instant;
+
+/// A monotonic clock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    origin: Instant,
+}
+
+impl Clock {
+    /// A clock that starts now, one second in: [`Time::ZERO`] is always past.
+    pub(crate) fn start() -> Self {
+        Self { origin: Instant::now() }
+    }
+
+    /// Now.
+    pub(crate) fn now(self) -> Time {
+        Time(1_000) + self.origin.elapsed()
+    }
+}

@@ -1,0 +1,232 @@
+//! What all parts of a running edge share, and how a new picture takes effect.
+
+use crate::clock::Clock;
+use crate::counters::{Counters, count};
+use crate::door::Door;
+use crate::edge::Config;
+use crate::inbound::Guards;
+use crate::lane::Lane;
+use crate::limits::OTHER_FILES;
+use crate::peer;
+use crate::picture::{Bind, Current, Picture};
+use crate::remark::Remark;
+use crate::route::Served;
+use crate::status::{Link, PublishedPort};
+use model::NodeId;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// A running edge.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) config: Config,
+    pub(crate) clock: Clock,
+    /// Where accepting and everything that is not carrying runs.
+    pub(crate) main: Handle,
+    pub(crate) lanes: Vec<Lane>,
+    pub(crate) picture: watch::Sender<Arc<Current>>,
+    pub(crate) guards: Guards,
+    /// What is carried to replicas here on behalf of other edges.
+    pub(crate) for_others: Counters,
+    /// Connections refused because as many as may be were open.
+    pub(crate) refused: AtomicU64,
+    /// Most connections carried at once.
+    pub(crate) most: usize,
+    carried: Arc<AtomicUsize>,
+    turn: AtomicUsize,
+    routes: Mutex<BTreeMap<Bind, Arc<Served>>>,
+    doors: Mutex<BTreeMap<Bind, Door>>,
+    admissions: Mutex<BTreeMap<NodeId, CancellationToken>>,
+    down: Mutex<BTreeSet<NodeId>>,
+}
+
+impl Core {
+    pub(crate) fn new(config: Config, lanes: Vec<Lane>) -> Self {
+        Self {
+            most: config.connections.min(affordable_connections(config.connections)),
+            config,
+            clock: Clock::start(),
+            main: Handle::current(),
+            lanes,
+            picture: watch::Sender::new(Arc::new(Current::new(None))),
+            guards: Guards::default(),
+            for_others: Counters::default(),
+            refused: AtomicU64::new(0),
+            carried: Arc::default(),
+            turn: AtomicUsize::new(0),
+            routes: Mutex::default(),
+            doors: Mutex::default(),
+            admissions: Mutex::default(),
+            down: Mutex::default(),
+        }
+    }
+
+    /// Serves from `picture` from now on, unless it is older than the one in force. Returns whether it does.
+    pub(crate) fn serve(self: &Arc<Self>, picture: Picture) -> bool {
+        // Held to the end: pictures take effect one after the other.
+        let mut doors = lock(&self.doors);
+        let stale = self.picture.borrow().picture.as_ref().is_some_and(|p| !picture.supersedes(p));
+        if stale {
+            return false;
+        }
+        self.set_routes(&picture);
+        self.set_admissions(&picture);
+        for (lane, place) in self.lanes.iter().enumerate() {
+            for peer in place.set_peers(&picture.remotes()) {
+                place.handle.spawn(peer::tend(Arc::clone(self), lane, peer));
+            }
+        }
+        let binds: BTreeSet<Bind> = lock(&self.routes).keys().copied().collect();
+        self.picture.send_replace(Arc::new(Current::new(Some(picture))));
+        doors.retain(|bind, _| binds.contains(bind));
+        for bind in binds {
+            doors.entry(bind).or_insert_with(|| Door::open(self, bind));
+        }
+        true
+    }
+
+    fn set_routes(&self, picture: &Picture) {
+        let mut routes = lock(&self.routes);
+        let mut old = std::mem::take(&mut *routes);
+        for route in picture.routes.iter() {
+            let bind = Bind::from(route.port);
+            let same = old.remove(&bind).filter(|served| served.belongs_to(route));
+            let served = same.unwrap_or_else(|| Arc::new(Served::new(route)));
+            served.set(route);
+            // The manager refuses two services that want one port; should it happen, the first has it.
+            routes.entry(bind).or_insert(served);
+        }
+    }
+
+    fn set_admissions(&self, picture: &Picture) {
+        let nodes: BTreeSet<NodeId> = picture.nodes.iter().map(|n| n.id).collect();
+        lock(&self.admissions).retain(|node, admitted| {
+            let stays = nodes.contains(node);
+            if !stays {
+                admitted.cancel();
+            }
+            stays
+        });
+    }
+
+    /// Cancelled when `node` is no longer one of the cluster. Ask only for nodes that are.
+    pub(crate) fn admission(&self, node: NodeId) -> CancellationToken {
+        lock(&self.admissions).entry(node).or_default().clone()
+    }
+
+    /// What is served on `bind`.
+    pub(crate) fn served(&self, bind: Bind) -> Option<Arc<Served>> {
+        lock(&self.routes).get(&bind).cloned()
+    }
+
+    /// The node this edge runs on; 0, which is nobody, before the first picture.
+    pub(crate) fn node(&self) -> NodeId {
+        self.picture.borrow().picture.as_ref().map_or(NodeId(0), |p| p.node)
+    }
+
+    /// The lane whose turn it is.
+    pub(crate) fn next_lane(&self) -> usize {
+        self.turn.fetch_add(1, Ordering::Relaxed) % self.lanes.len()
+    }
+
+    /// Room for one more connection, if there is; counted when there is not.
+    pub(crate) fn slot(&self) -> Option<Slot> {
+        if self.carried.fetch_add(1, Ordering::Relaxed) < self.most {
+            return Some(Slot(Arc::clone(&self.carried)));
+        }
+        self.carried.fetch_sub(1, Ordering::Relaxed);
+        count(&self.refused);
+        None
+    }
+
+    /// Connections carried now.
+    pub(crate) fn carried(&self) -> usize {
+        self.carried.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn link_down(&self, node: NodeId, why: &str) {
+        let now = self.clock.now();
+        for served in lock(&self.routes).values() {
+            served.node_failed(now, node);
+        }
+        if lock(&self.down).insert(node) {
+            self.remark(&Remark::LinkDown { node, why: why.into() });
+        }
+    }
+
+    pub(crate) fn link_up(&self, node: NodeId) {
+        for served in lock(&self.routes).values() {
+            served.node_back(node);
+        }
+        if lock(&self.down).remove(&node) {
+            self.remark(&Remark::LinkUp { node });
+        }
+    }
+
+    pub(crate) fn remark(&self, remark: &Remark) {
+        (self.config.observe)(remark);
+    }
+
+    /// Stops listening on published ports.
+    pub(crate) fn close_doors(&self) {
+        lock(&self.doors).clear();
+    }
+
+    /// The published ports as they are served here.
+    pub(crate) fn ports(&self) -> Vec<PublishedPort> {
+        let now = self.clock.now();
+        let doors = lock(&self.doors);
+        let port = |(bind, served): (&Bind, &Arc<Served>)| PublishedPort {
+            bind: *bind,
+            project: served.project.clone(),
+            service: served.service.clone(),
+            state: doors.get(bind).map(Door::state).unwrap_or_default(),
+            ejected: served.ejected(now),
+            counts: served.counters.counts(),
+        };
+        lock(&self.routes).iter().map(port).collect()
+    }
+
+    /// The nodes with replicas, and whether they can be reached from here.
+    pub(crate) fn links(&self) -> Vec<Link> {
+        let mut links = BTreeMap::new();
+        for peer in self.lanes.iter().flat_map(Lane::peers) {
+            *links.entry(peer.node).or_insert(true) &= peer.reachable();
+        }
+        links.into_iter().map(|(node, reachable)| Link { node, reachable }).collect()
+    }
+}
+
+/// One connection's share of the limit; given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Slot(Arc<AtomicUsize>);
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Raises the limit of open files as far as needed and allowed. Returns for how many connections it does.
+fn affordable_connections(wanted: usize) -> usize {
+    let needed = 2 * wanted as u64 + OTHER_FILES;
+    let limit = getrlimit(Resource::Nofile);
+    let most = limit.maximum.unwrap_or(u64::MAX);
+    let mut files = limit.current.unwrap_or(u64::MAX);
+    if files < needed {
+        let raised = Rlimit { current: Some(needed.min(most)), maximum: limit.maximum };
+        if setrlimit(Resource::Nofile, raised).is_ok() {
+            files = needed.min(most);
+        }
+    }
+    (files.saturating_sub(OTHER_FILES) / 2).max(1) as usize
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,142 @@
+//! Reaching a replica: on this host at its bridge address, on another one through that node's edge.
+
+use crate::core::Core;
+use crate::peer::{Peer, within};
+use crate::route::Target;
+use crate::security::Security;
+use crate::socket;
+use crate::stream::Stream;
+use crate::wire::{self, Answer, Connect, Greeting, Question};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsConnector, TlsStream};
+use tokio_util::sync::CancellationToken;
+
+/// Why a replica did not take a connection, and so what is to be avoided.
+#[derive(Debug)]
+pub(crate) enum Miss {
+    /// The replica.
+    Replica(String),
+    /// Its whole node: the edge there does not answer.
+    Node(String),
+}
+
+/// A connection that a replica has taken.
+#[derive(Debug)]
+pub(crate) struct Reached {
+    pub(crate) stream: Stream,
+    /// Cancelled when the link to the replica's node is given up; `None` on this host.
+    pub(crate) link: Option<CancellationToken>,
+}
+
+/// Connects to a replica within `patience`.
+pub(crate) async fn reach(
+    core: &Core,
+    lane: usize,
+    target: &Target,
+    patience: Duration,
+) -> Result<Reached, Miss> {
+    if !target.remote {
+        let address = SocketAddr::new(target.address, target.port);
+        return match local(address, patience).await {
+            Ok(tcp) => Ok(Reached { stream: Stream::Plain(tcp), link: None }),
+            Err(error) => Err(Miss::Replica(format!("{address}: {error}"))),
+        };
+    }
+    let Some(peer) = core.lanes[lane].peer(target.node) else {
+        return Err(Miss::Node("its node has no edge".into()));
+    };
+    remote(core, &peer, target, patience).await
+}
+
+/// Connects to an address of this host's bridge.
+pub(crate) async fn local(address: SocketAddr, patience: Duration) -> io::Result<TcpStream> {
+    let tcp = within(patience, TcpStream::connect(address)).await?;
+    socket::tune(&tcp);
+    Ok(tcp)
+}
+
+async fn remote(
+    core: &Core,
+    peer: &Peer,
+    target: &Target,
+    patience: Duration,
+) -> Result<Reached, Miss> {
+    let connect = Connect {
+        task: target.task,
+        target: target.port,
+        index: core.picture.borrow().index(),
+        // Less than ours: that the replica is silent is to be told apart from silence of its node.
+        patience: patience * 4 / 5,
+    };
+    let (stream, answer) = match within(patience, ask(core, peer, connect)).await {
+        Ok(answered) => answered,
+        Err(error) => {
+            peer.doubt();
+            return Err(Miss::Node(error.to_string()));
+        }
+    };
+    if answer == Answer::Connected {
+        return Ok(Reached { stream, link: Some(peer.carried()) });
+    }
+    peer.put(stream);
+    Err(Miss::Replica(format!("the edge of node {} says: {}", peer.node, words(answer))))
+}
+
+/// Asks over an idle connection, or over a new one when there is none that lives.
+async fn ask(core: &Core, peer: &Peer, connect: Connect) -> io::Result<(Stream, Answer)> {
+    let question = Question::Connect(connect);
+    while let Some(mut stream) = peer.take() {
+        let answered = async {
+            wire::ask(&mut stream, question).await?;
+            wire::answered(&mut stream).await
+        };
+        if let Ok(answer) = answered.await {
+            return Ok((stream, answer));
+        }
+    }
+    let mut stream = greeted(core, peer).await?;
+    wire::ask(&mut stream, question).await?;
+    match wire::answered(&mut stream).await? {
+        Answer::Here => {}
+        refused => return Err(io::Error::other(words(refused))),
+    }
+    let answer = wire::answered(&mut stream).await?;
+    Ok((stream, answer))
+}
+
+/// Dials another edge and greets it. Its welcome is yet to be read.
+pub(crate) async fn greeted(core: &Core, peer: &Peer) -> io::Result<Stream> {
+    let greeting = {
+        let current = core.picture.borrow();
+        let picture = current.picture.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        Greeting { cluster: picture.cluster.clone(), node: picture.node }
+    };
+    let tcp = TcpStream::connect(peer.address).await?;
+    socket::tune(&tcp);
+    let mut stream = match &core.config.security {
+        Security::Plain => Stream::Plain(tcp),
+        Security::Tls(tls) => {
+            let config = (tls.client)().ok_or_else(|| io::Error::other("no identity yet"))?;
+            let connector = TlsConnector::from(Arc::clone(&config));
+            let stream = connector.connect((tls.name)(peer.node), tcp).await?;
+            Stream::Tls(Box::new(TlsStream::Client(stream)))
+        }
+    };
+    wire::greet(&mut stream, &greeting).await?;
+    Ok(stream)
+}
+
+fn words(answer: Answer) -> &'static str {
+    match answer {
+        Answer::Here | Answer::Connected => "an answer to another question",
+        Answer::Refused => "the replica refused",
+        Answer::Silent => "the replica did not answer",
+        Answer::Unknown => "no such replica",
+        Answer::Leaving => "the replica is stopping",
+        Answer::Full => "too many connections",
+    }
+}

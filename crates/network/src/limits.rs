@@ -1,0 +1,72 @@
+//! Every number of the ingress in one place: how long it waits, how often it tries, how much it holds.
+
+use std::time::Duration;
+
+const fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+/// A replica that has not answered for this long is passed over for the next one.
+pub const ANSWER: Duration = ms(250);
+/// What each replica gets once all of them have been tried.
+pub const ANSWER_AGAIN: Duration = ms(1_000);
+/// How long a connection is held when no replica answers, before it is reset.
+pub const HOLD: Duration = ms(3_000);
+/// First wait between two rounds over all replicas; doubled per round.
+pub const ROUND: Duration = ms(25);
+/// First ejection of a replica that failed; doubled per failure in a row.
+pub const EJECT_FIRST: Duration = ms(1_000);
+/// Longest ejection.
+pub const EJECT_MAX: Duration = ms(30_000);
+/// Connections carried at once, from clients and from other edges together, unless told otherwise.
+pub const CONNECTIONS: usize = 10_000;
+/// Connections that the kernel queues per published port.
+pub const BACKLOG: u32 = 1_024;
+/// Bytes that one read takes at most.
+pub const CHUNK: usize = 64 * 1024;
+/// File descriptors kept for everything but carried connections.
+pub const OTHER_FILES: u64 = 256;
+
+/// First wait before a port that could not be bound is tried again.
+pub const BIND_AGAIN: Duration = ms(50);
+/// Longest such wait: how long a port stays out after a foreign process has let go of it.
+pub const BIND_AGAIN_MAX: Duration = ms(5_000);
+/// Pause of an accept loop after an error such as "too many open files".
+pub const ACCEPT_PAUSE: Duration = ms(50);
+
+/// Idle connections kept ready per lane and per node that holds replicas.
+pub const WARM: usize = 2;
+/// Most of them when connections come in bursts.
+pub const WARM_MAX: usize = 16;
+/// Idle connections kept ready per lane over all nodes, as far as one per node allows.
+pub const WARM_TOTAL: usize = 256;
+/// How often one idle connection to each node is asked whether it still works.
+pub const PING: Duration = ms(2_000);
+/// How long the answer may take.
+pub const PING_ANSWER: Duration = ms(1_000);
+/// First wait before a node that could not be reached is dialled again.
+pub const REDIAL: Duration = ms(250);
+/// Longest such wait.
+pub const REDIAL_MAX: Duration = ms(5_000);
+/// Connections carried to a node are reset when it could not be reached for this long.
+pub const LINK_DEAD: Duration = ms(10_000);
+
+/// How long another edge may take for its TLS handshake and its greeting together.
+pub const HANDSHAKE: Duration = ms(5_000);
+/// Handshakes under way at once, and those of one address. More are refused at accept.
+pub const HANDSHAKES: usize = 1_024;
+/// See [`HANDSHAKES`].
+pub const HANDSHAKES_PER_ADDRESS: usize = 64;
+/// An idle connection of another edge that neither asked nor pinged for this long is closed.
+pub const IDLE: Duration = ms(120_000);
+/// Idle connections that one other edge may hold.
+pub const IDLE_PER_NODE: usize = 256;
+
+/// Bytes of one control message: room for the picture of a cluster at its limits.
+pub const CONTROL_BYTES: usize = 32 * 1024 * 1024;
+/// How often the daemon asks its edge for the status.
+pub const STATUS_EVERY: Duration = ms(1_000);
+/// Silence after which the daemon dials its edge again.
+pub const STATUS_LATE: Duration = ms(5_000);
+/// First wait before the daemon dials an edge that does not answer; doubled up to [`STATUS_EVERY`].
+pub const EDGE_AGAIN: Duration = ms(50);

@@ -1,0 +1,131 @@
+//! The picture: all that an edge serves from. Cut out of a view by the daemon, kept on disk by the edge.
+//! Nothing here touches a disk or a socket.
+
+use model::{Backend, ClusterId, NodeId, Readiness, Route, TaskId, View};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+/// What an edge serves from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Picture {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// The node whose edge this is for.
+    pub node: NodeId,
+    /// Log index of the view it was cut from. Within one cluster an edge never goes back.
+    pub index: u64,
+    /// Published ports of the whole cluster and who answers them.
+    pub routes: Arc<Vec<Route>>,
+    /// All nodes, itself included.
+    pub nodes: Vec<PeerEdge>,
+}
+
+/// What an edge knows of another node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerEdge {
+    /// The node.
+    pub id: NodeId,
+    /// Where its edge takes connections from other edges.
+    pub edge: SocketAddr,
+    /// The leader's verdict.
+    pub readiness: Readiness,
+}
+
+impl From<&View> for Picture {
+    fn from(view: &View) -> Self {
+        let nodes = view.nodes.iter();
+        let nodes =
+            nodes.map(|n| PeerEdge { id: n.id, edge: n.edge, readiness: n.readiness }).collect();
+        Self {
+            cluster: view.cluster.clone(),
+            node: view.node,
+            index: view.index,
+            routes: Arc::clone(&view.routes),
+            nodes,
+        }
+    }
+}
+
+impl Picture {
+    /// Whether this one may take the place of `other`: it is of another cluster (one founded anew from a
+    /// survivor, say) or for another node of it, or not older.
+    pub fn supersedes(&self, other: &Self) -> bool {
+        self.cluster != other.cluster || self.node != other.node || self.index >= other.index
+    }
+
+    /// The nodes other than its own that hold a replica behind a published port, with their addresses.
+    pub(crate) fn remotes(&self) -> BTreeMap<NodeId, SocketAddr> {
+        let holders: BTreeSet<NodeId> =
+            self.routes.iter().flat_map(|r| &r.backends).map(|b| b.node).collect();
+        let remote = |n: &&PeerEdge| n.id != self.node && holders.contains(&n.id);
+        self.nodes.iter().filter(remote).map(|n| (n.id, n.edge)).collect()
+    }
+}
+
+/// A published port as the edge listens on it. Ordered by port, for display.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Bind {
+    /// The port.
+    pub port: u16,
+    /// The address; all of the host when absent.
+    pub address: Option<IpAddr>,
+}
+
+impl From<model::Port> for Bind {
+    fn from(port: model::Port) -> Self {
+        Self { port: port.published, address: port.host_ip }
+    }
+}
+
+impl std::fmt::Display for Bind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.address {
+            Some(address) => write!(f, "{}", SocketAddr::new(address, self.port)),
+            None => write!(f, "{}", self.port),
+        }
+    }
+}
+
+/// A picture in force, with what other edges may ask of it.
+#[derive(Debug)]
+pub(crate) struct Current {
+    /// The picture; `None` until there has been one.
+    pub(crate) picture: Option<Picture>,
+    local: BTreeMap<(TaskId, u16), (IpAddr, bool)>,
+    nodes: BTreeSet<NodeId>,
+}
+
+impl Current {
+    pub(crate) fn new(picture: Option<Picture>) -> Self {
+        let local = picture.iter().flat_map(local).collect();
+        let nodes = picture.iter().flat_map(|p| &p.nodes).map(|n| n.id).collect();
+        Self { picture, local, nodes }
+    }
+
+    /// Index of the picture; 0 while there is none.
+    pub(crate) fn index(&self) -> u64 {
+        self.picture.as_ref().map_or(0, |p| p.index)
+    }
+
+    /// The address of a replica of this node that answers a published port with `target`, and whether it
+    /// may get new connections. The only addresses that another edge can have dialled.
+    pub(crate) fn local(&self, task: TaskId, target: u16) -> Option<(SocketAddr, bool)> {
+        let (address, serving) = self.local.get(&(task, target))?;
+        Some((SocketAddr::new(*address, target), *serving))
+    }
+
+    /// Whether `node` is one of `cluster`, and `cluster` is ours.
+    pub(crate) fn admits(&self, cluster: &ClusterId, node: NodeId) -> bool {
+        self.picture.as_ref().is_some_and(|p| p.cluster == *cluster) && self.nodes.contains(&node)
+    }
+}
+
+fn local(picture: &Picture) -> impl Iterator<Item = ((TaskId, u16), (IpAddr, bool))> + '_ {
+    let here = move |b: &&Backend| b.node == picture.node;
+    picture.routes.iter().flat_map(move |route| {
+        let target = route.port.target;
+        route.backends.iter().filter(here).map(move |b| ((b.task, target), (b.address, b.serving)))
+    })
+}

@@ -1,0 +1,58 @@
+//! What an edge has to say, as values: this crate logs nothing, the binary that runs it does.
+
+use crate::picture::Bind;
+use model::{NodeId, TaskId};
+use std::net::SocketAddr;
+
+/// Something worth a line in the log of the edge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Remark {
+    /// The picture on disk cannot be used; nothing is served until the daemon sends one.
+    PictureUnreadable {
+        /// Why.
+        why: String,
+    },
+    /// The picture could not be written to disk; it is served all the same.
+    PictureNotSaved {
+        /// Why.
+        why: String,
+    },
+    /// A published port cannot be listened on; it is tried again until it can.
+    PortRefused {
+        /// The port.
+        bind: Bind,
+        /// Why.
+        why: String,
+    },
+    /// A published port is listened on.
+    PortOpen {
+        /// The port.
+        bind: Bind,
+    },
+    /// A replica did not take a connection and gets none for a while.
+    Ejected {
+        /// The replica's task.
+        task: TaskId,
+        /// Why.
+        why: String,
+    },
+    /// The edge of another node cannot be reached from here.
+    LinkDown {
+        /// The node.
+        node: NodeId,
+        /// Why.
+        why: String,
+    },
+    /// The edge of another node can be reached again.
+    LinkUp {
+        /// The node.
+        node: NodeId,
+    },
+    /// A connection to the edge port was refused.
+    Stranger {
+        /// Where it came from.
+        from: SocketAddr,
+        /// Why it was refused.
+        why: String,
+    },
+}

@@ -1,0 +1,67 @@
+//! What an edge tells its daemon about itself.
+
+use crate::counters::Counts;
+use crate::door::PortState;
+use crate::picture::Bind;
+use model::{ClusterId, NodeId, ProjectName, ServiceName};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// An edge at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Status {
+    /// Version of the program that runs it: an edge may be older than the daemon that feeds it.
+    pub version: String,
+    /// Its process.
+    pub process: u32,
+    /// The cluster of its picture; `None` while it has none.
+    pub cluster: Option<ClusterId>,
+    /// Index of its picture; 0 while it has none.
+    pub index: u64,
+    /// Every published port.
+    pub ports: Vec<PublishedPort>,
+    /// Every other node that holds replicas behind published ports.
+    pub links: Vec<Link>,
+    /// What is carried to replicas of this node for other edges.
+    pub for_others: Counts,
+    /// Connections carried now, those for other edges included.
+    pub carried: u64,
+    /// How many may be.
+    pub limit: u64,
+    /// How many were refused because of the limit.
+    pub refused: u64,
+}
+
+impl Status {
+    /// Published ports that a foreign process holds here.
+    pub fn busy_ports(&self) -> BTreeSet<u16> {
+        self.ports.iter().filter(|p| p.state == PortState::Busy).map(|p| p.bind.port).collect()
+    }
+}
+
+/// A published port as it is served on this node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishedPort {
+    /// The port.
+    pub bind: Bind,
+    /// Whose it is: the project.
+    pub project: ProjectName,
+    /// Whose it is: the service.
+    pub service: ServiceName,
+    /// Whether it is listened on.
+    pub state: PortState,
+    /// Replicas that are out because they failed.
+    pub ejected: usize,
+    /// What it has carried since the edge started.
+    pub counts: Counts,
+}
+
+/// Whether another node's edge can be reached from this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// The node.
+    pub node: NodeId,
+    /// Whether its edge answers.
+    pub reachable: bool,
+}
