@@ -62,17 +62,8 @@ impl Engine {
     async fn already_there(&self, create: &Create, failure: Failure) -> ActionResult {
         match self.inspect(&ContainerId(create.name.clone())).await {
             Ok(Some(found)) if found.task == create.task => ActionResult::Done(Some(found)),
-            Ok(_) => self.taken_by_another(create.task, failure),
+            Ok(_) => taken_by_another(create.task, failure),
             Err(failure) => failure.into_result(),
-        }
-    }
-
-    fn taken_by_another(&self, task: TaskId, failure: Failure) -> ActionResult {
-        match failure.into_result() {
-            ActionResult::Again(why) | ActionResult::Never(why) => {
-                ActionResult::Again(format!("task {task} has no container, and yet: {why}"))
-            }
-            other => other,
         }
     }
 
@@ -134,6 +125,15 @@ const HOPELESS: [&str; 7] = [
     "no such file or directory",
     "bind source path does not exist",
 ];
+
+fn taken_by_another(task: TaskId, failure: Failure) -> ActionResult {
+    match failure.into_result() {
+        ActionResult::Again(why) | ActionResult::Never(why) => {
+            ActionResult::Again(format!("task {task} has no container, and yet: {why}"))
+        }
+        other => other,
+    }
+}
 
 fn gone_is_fine(answer: Result<(), Failure>) -> Result<(), Failure> {
     match answer {
