@@ -34,6 +34,9 @@ pub(crate) struct Config {
     /// Published ports.
     pub(crate) ingress: Ingress,
     timers: TimersFile,
+    /// The file it was read from.
+    #[serde(skip)]
+    pub(crate) file: Option<PathBuf>,
 }
 
 /// How log lines look.
@@ -84,6 +87,7 @@ impl Default for Config {
             keep: Keep::default(),
             ingress: Ingress::default(),
             timers: TimersFile::default(),
+            file: None,
         }
     }
 }

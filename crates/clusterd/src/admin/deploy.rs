@@ -1,0 +1,140 @@
+//! Deploying: the canonical document becomes a spec, each image is resolved once, then it is proposed.
+
+use crate::admin::write::{propose, scaled};
+use crate::managing::{Managing, SEAL_LOGIN};
+use crate::node::Node;
+use api::v1::{self, containers_client::ContainersClient};
+use futures::future::join_all;
+use model::{Command, Deploy, NodeId, Outcome, ProjectSpec, Pull, Readiness, ServiceSpec, limits};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tonic::Status;
+
+/// Deadline for asking one node about one image.
+const ASK: Duration = Duration::from_secs(20);
+
+/// Deploys a project.
+pub(crate) async fn deploy(
+    node: &Node,
+    managing: &Managing,
+    message: v1::DeployRequest,
+) -> Result<v1::DeployReply, Status> {
+    if message.document.len() > limits::COMPOSE_BYTES {
+        return Err(Status::resource_exhausted("the Compose document is larger than 1 MiB"));
+    }
+    let mut spec = compose::parse_canonical(&message.document, message.allow_host)
+        .map_err(|complaints| Status::invalid_argument(complaints.to_string()))?;
+    let remarks = resolve(node, managing, &mut spec, &message.logins).await?;
+    spec.source = compose::canonical(&spec);
+    if message.dry_run {
+        return Ok(v1::DeployReply { remarks, ..v1::DeployReply::default() });
+    }
+    let seal = |(host, login): (String, Vec<u8>)| (host, managing.sealer.seal(&login, SEAL_LOGIN));
+    let logins = message.logins.into_iter().map(seal).collect();
+    let command = Command::Deploy(Deploy { spec, seen: Some(message.seen), logins });
+    let (index, outcome) = propose(managing, command, message.request).await?;
+    let Outcome::Accepted { generation, scaled: counts, changed } = outcome else {
+        return Err(Status::internal(format!("unexpected outcome {outcome:?}")));
+    };
+    let changed = changed.iter().map(ToString::to_string).collect();
+    Ok(v1::DeployReply { index, generation, remarks, scaled: scaled(&counts), changed })
+}
+
+/// Resolves each image once, so that all replicas run the same bits. An image that is on no node and
+/// cannot be pulled is refused before anything starts.
+async fn resolve(
+    node: &Node,
+    managing: &Managing,
+    spec: &mut ProjectSpec,
+    logins: &BTreeMap<String, Vec<u8>>,
+) -> Result<Vec<String>, Status> {
+    let images: BTreeSet<(String, bool)> = spec
+        .services
+        .values()
+        .filter(|s| s.container.image.resolved.is_none())
+        .map(|s| (s.container.image.reference.clone(), s.container.image.pull != Pull::Never))
+        .collect();
+    let mut found = BTreeMap::new();
+    let mut remarks = Vec::new();
+    for (reference, pull) in images {
+        let login = logins.get(model::registry(&reference)).cloned().unwrap_or_default();
+        let answers = ask_nodes(node, managing, &reference, pull, &login).await;
+        let resolved = settle(&reference, &answers, &mut remarks)?;
+        found.insert(reference, resolved);
+    }
+    for service in spec.services.values_mut() {
+        let image = &service.container.image;
+        if let Some(resolved) = found.get(&image.reference).filter(|_| image.resolved.is_none()) {
+            let mut changed: ServiceSpec = (**service).clone();
+            changed.container.image.resolved.clone_from(resolved);
+            *service = Arc::new(changed);
+        }
+    }
+    Ok(remarks)
+}
+
+/// What one node said of an image.
+struct Answer {
+    node: String,
+    reply: v1::ImageReply,
+}
+
+async fn ask_nodes(node: &Node, managing: &Managing, reference: &str, pull: bool, login: &[u8]) -> Vec<Answer> {
+    let state = managing.log.state();
+    let me = node.id();
+    let ready = state.nodes.values().filter(|n| n.readiness == Readiness::Ready && n.facts.engine_ready);
+    let asked = ready.map(|n| {
+        // One node is enough to ask the registry: this one.
+        let request = v1::ImageRequest {
+            reference: reference.to_owned(),
+            ask_registry: pull && n.id == me,
+            login: if n.id == me { login.to_vec() } else { Vec::new() },
+        };
+        let (id, address, name) = (n.id, n.control(), n.name.to_string());
+        async move {
+            let mut client = ContainersClient::new(node.dialer.to(id, address));
+            let reply = tokio::time::timeout(ASK, client.image(request)).await.ok()?.ok()?.into_inner();
+            Some(Answer { node: name, reply })
+        }
+    });
+    join_all(asked).await.into_iter().flatten().collect()
+}
+
+/// One image for all: by the registry's digest where one answers, else by the id that the nodes have.
+fn settle(reference: &str, answers: &[Answer], remarks: &mut Vec<String>) -> Result<Option<String>, Status> {
+    if let Some(digest) = answers.iter().map(|a| &a.reply.digest).find(|d| !d.is_empty()) {
+        return Ok(Some(digest.clone()));
+    }
+    let have: Vec<&Answer> = answers.iter().filter(|a| !a.reply.id.is_empty()).collect();
+    let ids: BTreeSet<&str> = have.iter().map(|a| a.reply.id.as_str()).collect();
+    let Some(id) = ids.first() else {
+        let registry = answers.iter().map(|a| a.reply.registry_error.as_str()).find(|e| !e.is_empty());
+        let why = registry.map(|e| format!(" ({e})")).unwrap_or_default();
+        return Err(Status::failed_precondition(format!(
+            "image {reference} is on no node and no registry gave it{why}; bring it with `clusterctl image load FILE`"
+        )));
+    };
+    if ids.len() > 1 {
+        return Err(Status::failed_precondition(format!(
+            "image {reference} differs between nodes and no registry tells which is meant; load one with `clusterctl image load FILE`"
+        )));
+    }
+    let lack: Vec<&str> = answers.iter().filter(|a| a.reply.id.is_empty()).map(|a| a.node.as_str()).collect();
+    if lack.is_empty() {
+        remarks.push(format!("image {reference} is known to no registry; the nodes run their own copy of it"));
+    } else {
+        remarks.push(format!(
+            "image {reference} is known to no registry and missing on {}: replicas cannot run there until `clusterctl image load FILE`",
+            lack.join(", ")
+        ));
+    }
+    Ok(Some((*id).to_owned()))
+}
+
+/// Nodes that could be asked, for callers that fan out.
+pub(crate) fn ready_nodes(managing: &Managing) -> Vec<(NodeId, std::net::SocketAddr, String)> {
+    let state = managing.log.state();
+    let ready = state.nodes.values().filter(|n| n.readiness != Readiness::Lost);
+    ready.map(|n| (n.id, n.control(), n.name.to_string())).collect()
+}

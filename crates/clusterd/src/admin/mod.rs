@@ -1,0 +1,156 @@
+//! `Admin`: what people ask of the cluster. Each method checks that an administrator calls, and hands on.
+
+mod deploy;
+mod inspect;
+mod read;
+mod streams;
+mod summary;
+pub(crate) mod write;
+
+use crate::caller;
+use crate::managing::Managing;
+use crate::host::Host;
+use crate::node::Node;
+use api::v1::{self, admin_server::Admin};
+use read::{Reading, with_subject};
+use std::sync::Arc;
+use tonic::{Request, Response, Status, Streaming};
+
+/// The service.
+pub(crate) struct AdminService {
+    pub(crate) host: Arc<Host>,
+}
+
+impl AdminService {
+    /// Lets administrators in, on managers.
+    fn enter<T>(&self, request: &Request<T>) -> Result<(Arc<Node>, Arc<Managing>), Status> {
+        let node = Arc::clone(&self.host.member()?.node);
+        node.roster.admin(&caller::of(request))?;
+        let managing = node.managing()?;
+        Ok((node, managing))
+    }
+}
+
+#[tonic::async_trait]
+impl Admin for AdminService {
+    async fn status(&self, request: Request<v1::ReadRequest>) -> Result<Response<v1::StatusReply>, Status> {
+        let (node, managing) = self.enter(&request)?;
+        let reading = Reading::take(&node, &managing, request.get_ref().stale).await;
+        Ok(Response::new(read::status(&managing, reading)))
+    }
+
+    async fn nodes(&self, request: Request<v1::ReadRequest>) -> Result<Response<v1::NodesReply>, Status> {
+        let (node, managing) = self.enter(&request)?;
+        let reading = Reading::take(&node, &managing, request.get_ref().stale).await;
+        let nodes = with_subject(&managing, &reading, |s| s.nodes());
+        Ok(Response::new(v1::NodesReply { read: Some(reading.info), nodes }))
+    }
+
+    async fn services(&self, request: Request<v1::ReadRequest>) -> Result<Response<v1::ServicesReply>, Status> {
+        let (node, managing) = self.enter(&request)?;
+        let reading = Reading::take(&node, &managing, request.get_ref().stale).await;
+        let project = &request.get_ref().project;
+        let (services, projects) = with_subject(&managing, &reading, |s| (s.services(project), s.projects()));
+        Ok(Response::new(v1::ServicesReply { read: Some(reading.info), services, projects }))
+    }
+
+    async fn replicas(&self, request: Request<v1::ReplicasRequest>) -> Result<Response<v1::ReplicasReply>, Status> {
+        let (node, managing) = self.enter(&request)?;
+        let message = request.into_inner();
+        let read = message.read.unwrap_or_default();
+        let reading = Reading::take(&node, &managing, read.stale).await;
+        let replicas =
+            with_subject(&managing, &reading, |s| s.replicas(&read.project, &message.services, message.all));
+        Ok(Response::new(v1::ReplicasReply { read: Some(reading.info), replicas }))
+    }
+
+    type EventsStream = streams::Replies<v1::EventsReply>;
+
+    async fn events(&self, request: Request<v1::EventsRequest>) -> Result<Response<Self::EventsStream>, Status> {
+        let (_, managing) = self.enter(&request)?;
+        Ok(Response::new(streams::events(managing, request.into_inner())))
+    }
+
+    async fn inspect(&self, request: Request<v1::InspectRequest>) -> Result<Response<v1::InspectReply>, Status> {
+        let (node, managing) = self.enter(&request)?;
+        let message = request.into_inner();
+        let read = message.read.unwrap_or_default();
+        let reading = Reading::take(&node, &managing, read.stale).await;
+        let found = inspect::inspect(&reading.state, &read.project, &message.name).ok_or_else(|| {
+            Status::not_found(format!("there is no node, project, service or replica named {}", message.name.escape_debug()))
+        })?;
+        Ok(Response::new(v1::InspectReply { read: Some(reading.info), json: found.to_string() }))
+    }
+
+    async fn deploy(&self, request: Request<v1::DeployRequest>) -> Result<Response<v1::DeployReply>, Status> {
+        let (node, managing) = self.enter(&request)?;
+        deploy::deploy(&node, &managing, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn scale(&self, request: Request<v1::ScaleRequest>) -> Result<Response<v1::WriteReply>, Status> {
+        let (_, managing) = self.enter(&request)?;
+        write::scale(&managing, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn down(&self, request: Request<v1::DownRequest>) -> Result<Response<v1::WriteReply>, Status> {
+        let (_, managing) = self.enter(&request)?;
+        write::down(&managing, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn set_node(&self, request: Request<v1::SetNodeRequest>) -> Result<Response<v1::WriteReply>, Status> {
+        let (_, managing) = self.enter(&request)?;
+        write::set_node(&managing, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn remove_node(&self, request: Request<v1::RemoveNodeRequest>) -> Result<Response<v1::WriteReply>, Status> {
+        let (_, managing) = self.enter(&request)?;
+        write::remove_node(&managing, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn token(&self, request: Request<v1::TokenRequest>) -> Result<Response<v1::TokenReply>, Status> {
+        let (node, managing) = self.enter(&request)?;
+        write::token(&node, &managing, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn set_voters(&self, request: Request<v1::SetVotersRequest>) -> Result<Response<v1::WriteReply>, Status> {
+        let (_, managing) = self.enter(&request)?;
+        write::set_voters(&managing, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn certify(&self, request: Request<v1::CertifyRequest>) -> Result<Response<v1::CertifyReply>, Status> {
+        let (node, managing) = self.enter(&request)?;
+        write::certify(&node, &managing, request.get_ref()).map(Response::new)
+    }
+
+    type LogsStream = streams::Replies<v1::LogsReply>;
+
+    async fn logs(&self, request: Request<v1::LogsQuery>) -> Result<Response<Self::LogsStream>, Status> {
+        let (node, managing) = self.enter(&request)?;
+        streams::logs(&node, &managing, &request.into_inner()).map(Response::new)
+    }
+
+    type ExecStream = streams::Replies<v1::ExecReply>;
+
+    async fn exec(&self, request: Request<Streaming<v1::ExecRequest>>) -> Result<Response<Self::ExecStream>, Status> {
+        let (node, managing) = self.enter(&request)?;
+        streams::exec(&node, &managing, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn load_image(
+        &self,
+        request: Request<Streaming<v1::LoadImageRequest>>,
+    ) -> Result<Response<v1::LoadImageReply>, Status> {
+        let (node, managing) = self.enter(&request)?;
+        streams::load_image(&node, &managing, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn version(&self, request: Request<v1::VersionRequest>) -> Result<Response<v1::VersionReply>, Status> {
+        let node = Arc::clone(&self.host.member()?.node);
+        node.roster.admin(&caller::of(&request))?;
+        Ok(Response::new(v1::VersionReply {
+            version: env!("CARGO_PKG_VERSION").into(),
+            level: model::limits::LEVEL,
+            engine: node.engine.facts().await.version,
+        }))
+    }
+}

@@ -1,0 +1,98 @@
+//! Reads for people: linearizable by default, after a second without a leader a local one with its age.
+
+use crate::admin::summary::{Subject, remarks};
+use crate::managing::Managing;
+use crate::node::Node;
+use api::v1;
+use model::{NodeId, Readiness, State, Time};
+use std::sync::Arc;
+use std::time::Duration;
+use tonic::Status;
+
+/// How long a linearizable read is waited for before a local one is given.
+const LINEARIZABLE: Duration = Duration::from_secs(1);
+
+/// A state to answer from, and how it came about.
+pub(crate) struct Reading {
+    pub(crate) state: Arc<State>,
+    pub(crate) info: v1::ReadInfo,
+}
+
+impl Reading {
+    /// Reads the state: up to date if that can be had within a second and is wished for.
+    pub(crate) async fn take(node: &Node, managing: &Managing, stale: bool) -> Self {
+        let confirmed = match stale {
+            true => Err("asked for".to_owned()),
+            false => match tokio::time::timeout(LINEARIZABLE, managing.log.read_index()).await {
+                Ok(Ok(mark)) => Ok(mark.now),
+                Ok(Err(why)) => Err(why.to_string()),
+                Err(_) => Err("no leader answered within a second".to_owned()),
+            },
+        };
+        let state = managing.log.state();
+        let served_by = node.file().name.to_string();
+        let info = match confirmed {
+            Ok(now) => v1::ReadInfo { index: state.index, now: now.0, served_by, ..v1::ReadInfo::default() },
+            Err(why_stale) => v1::ReadInfo {
+                stale: true,
+                age_ms: managing.contact_age().as_millis() as u64,
+                index: state.index,
+                now: state.now.0,
+                served_by,
+                why_stale,
+            },
+        };
+        Self { state, info }
+    }
+
+    /// Reads the state, or fails: for what must not be answered from an old one.
+    pub(crate) async fn fresh(node: &Node, managing: &Managing) -> Result<Self, Status> {
+        let reading = Self::take(node, managing, false).await;
+        if reading.info.stale {
+            return Err(Status::unavailable(reading.info.why_stale));
+        }
+        Ok(reading)
+    }
+
+    /// Cluster time at the read.
+    pub(crate) fn now(&self) -> Time {
+        Time(self.info.now).max(self.state.now)
+    }
+}
+
+/// Calls `f` with what summaries are made from.
+pub(crate) fn with_subject<T>(managing: &Managing, reading: &Reading, f: impl FnOnce(&Subject<'_>) -> T) -> T {
+    let now = reading.now();
+    let plan = planner::plan(&reading.state, now, &managing.settings);
+    let links: Vec<(NodeId, NodeId)> = managing.links().iter().map(|l| (l.by, l.node)).collect();
+    let leader = managing.log.leader();
+    f(&Subject { state: &reading.state, plan: &plan, now, leader, links: &links })
+}
+
+/// The whole picture on one page.
+pub(crate) fn status(managing: &Managing, reading: Reading) -> v1::StatusReply {
+    let state = &reading.state;
+    let quorum = state.quorum_without(None);
+    let verdict = managing.verdict(state);
+    let losses = verdict.losses.iter().map(|loss| v1::Loss {
+        node: state.node_name(loss.node),
+        survivable: loss.survivable(),
+        why: loss.why.iter().map(ToString::to_string).collect(),
+    });
+    let losses = losses.collect();
+    let (nodes, services) = with_subject(managing, &reading, |s| (s.nodes(), s.services("")));
+    let leader = managing.log.leader().map(|id| state.node_name(id)).unwrap_or_default();
+    let ready = |id: &&NodeId| state.nodes.get(*id).is_some_and(|n| n.readiness == Readiness::Ready);
+    v1::StatusReply {
+        cluster: state.cluster_id().to_string(),
+        leader,
+        term: managing.log.term(),
+        voters: state.voters.len() as u32,
+        voters_ready: state.voters.iter().filter(ready).count() as u32,
+        nodes,
+        services,
+        losses,
+        remarks: remarks(state, quorum),
+        read: Some(reading.info),
+    }
+}

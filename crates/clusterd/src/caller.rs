@@ -1,0 +1,152 @@
+//! Who is calling, and whether they may. The one place where a call is tied to a right.
+//!
+//! A certificate says who somebody is; what they may do is decided by the cluster's own list of nodes, so
+//! a removed node is refused at once and a demoted manager is a worker.
+
+use identity::Peer;
+use model::{ClusterId, NodeId, Role};
+use std::collections::BTreeMap;
+use std::sync::{Arc, RwLock};
+use tonic::{Request, Status};
+
+/// The far end of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Caller {
+    /// Somebody on this host who may open the Unix socket.
+    Local,
+    /// The holder of a certificate of this cluster's authority.
+    Certified(Peer),
+    /// Somebody without a certificate: may ask to join, nothing else.
+    Nobody,
+}
+
+/// What a certified node must be for a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Right {
+    /// A node of the cluster, whatever its role.
+    Node,
+    /// A manager.
+    Manager,
+}
+
+/// The cluster's nodes and their roles, as this node last heard.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Roster(Arc<RwLock<Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    cluster: ClusterId,
+    /// Empty until the first view or state arrived; until then a certificate's own word counts.
+    nodes: BTreeMap<NodeId, Role>,
+}
+
+impl Roster {
+    /// For a node of `cluster` that has heard nothing yet.
+    pub(crate) fn new(cluster: ClusterId) -> Self {
+        Self(Arc::new(RwLock::new(Known { cluster, nodes: BTreeMap::new() })))
+    }
+
+    /// Takes over the list of nodes.
+    pub(crate) fn learn(&self, nodes: impl Iterator<Item = (NodeId, Role)>) {
+        let nodes: BTreeMap<NodeId, Role> = nodes.collect();
+        if !nodes.is_empty() {
+            self.0.write().expect("no panic while held").nodes = nodes;
+        }
+    }
+
+    /// The calling node, if it has the right.
+    pub(crate) fn node(&self, caller: &Caller, right: Right) -> Result<NodeId, Status> {
+        let Caller::Certified(Peer::Node { id, cluster, role }) = caller else {
+            return Err(Status::permission_denied("only nodes of the cluster may call this"));
+        };
+        let known = self.0.read().expect("no panic while held");
+        if *cluster != known.cluster {
+            return Err(Status::permission_denied("the certificate is from another cluster"));
+        }
+        let role = match known.nodes.get(id) {
+            Some(role) => *role,
+            None if known.nodes.is_empty() => *role,
+            None => {
+                return Err(Status::permission_denied(format!("node {id} is not in the cluster (any more)")));
+            }
+        };
+        match (right, role) {
+            (Right::Node, _) | (Right::Manager, Role::Manager) => Ok(*id),
+            (Right::Manager, Role::Worker) => Err(Status::permission_denied(format!("node {id} is not a manager"))),
+        }
+    }
+
+    /// Whether the caller may administer the cluster.
+    pub(crate) fn admin(&self, caller: &Caller) -> Result<(), Status> {
+        match caller {
+            Caller::Local => Ok(()),
+            Caller::Certified(Peer::Admin { cluster, .. })
+                if *cluster == self.0.read().expect("no panic while held").cluster =>
+            {
+                Ok(())
+            }
+            _ => Err(Status::permission_denied("only administrators may call this")),
+        }
+    }
+
+    /// Managers and administrators: those who may use a node's engine from outside.
+    pub(crate) fn operator(&self, caller: &Caller) -> Result<(), Status> {
+        self.admin(caller).or_else(|_| self.node(caller, Right::Manager).map(drop))
+    }
+}
+
+/// The far end of a request's connection.
+pub(crate) fn of<T>(request: &Request<T>) -> Caller {
+    request.extensions().get::<Caller>().cloned().unwrap_or(Caller::Nobody)
+}
+
+/// Only whoever may open the Unix socket.
+pub(crate) fn local<T>(request: &Request<T>) -> Result<(), Status> {
+    match of(request) {
+        Caller::Local => Ok(()),
+        _ => Err(Status::permission_denied("run this on the node itself")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(id: u64, cluster: &str, role: Role) -> Caller {
+        Caller::Certified(Peer::Node { id: NodeId(id), cluster: ClusterId(cluster.into()), role })
+    }
+
+    fn roster() -> Roster {
+        let roster = Roster::new(ClusterId("ours".into()));
+        roster.learn([(NodeId(1), Role::Manager), (NodeId(2), Role::Worker)].into_iter());
+        roster
+    }
+
+    #[test]
+    fn the_list_decides_and_not_the_certificate() {
+        let roster = roster();
+        let allowed = |caller: &Caller, right| roster.node(caller, right).is_ok();
+        assert!(allowed(&node(1, "ours", Role::Manager), Right::Manager));
+        assert!(allowed(&node(2, "ours", Role::Worker), Right::Node));
+        assert!(!allowed(&node(2, "ours", Role::Manager), Right::Manager), "demoted");
+        assert!(!allowed(&node(3, "ours", Role::Manager), Right::Node), "removed");
+        assert!(!allowed(&node(1, "theirs", Role::Manager), Right::Node), "foreign");
+        assert!(!allowed(&Caller::Nobody, Right::Node));
+        assert!(!allowed(&Caller::Local, Right::Node));
+    }
+
+    #[test]
+    fn nodes_are_no_administrators() {
+        let roster = roster();
+        let admin = |cluster: &str| {
+            Caller::Certified(Peer::Admin { name: "anna".into(), cluster: ClusterId(cluster.into()) })
+        };
+        assert!(roster.admin(&Caller::Local).is_ok());
+        assert!(roster.admin(&admin("ours")).is_ok());
+        assert!(roster.admin(&admin("theirs")).is_err());
+        assert!(roster.admin(&node(1, "ours", Role::Manager)).is_err());
+        assert!(roster.operator(&node(1, "ours", Role::Manager)).is_ok());
+        assert!(roster.operator(&node(2, "ours", Role::Worker)).is_err());
+        assert!(roster.admin(&Caller::Nobody).is_err());
+    }
+}

@@ -1,0 +1,108 @@
+//! What the parts of a running member share. Made once a node belongs to a cluster.
+
+use crate::caller::Roster;
+use crate::config::Config;
+use crate::dial::Dialer;
+use crate::folder::{Folder, NodeFile};
+use crate::managing::Managing;
+use identity::Tls;
+use model::{NodeId, Peer, Role};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, RwLock};
+use tonic::Status;
+
+/// A member of a cluster, as its parts see it.
+pub(crate) struct Node {
+    pub(crate) config: Arc<Config>,
+    pub(crate) folder: Folder,
+    pub(crate) tls: Arc<Tls>,
+    pub(crate) authority: String,
+    pub(crate) roster: Roster,
+    pub(crate) dialer: Dialer,
+    pub(crate) engine: docker::Engine,
+    file: Mutex<NodeFile>,
+    peers: RwLock<Arc<Vec<Peer>>>,
+    managing: RwLock<Option<Arc<Managing>>>,
+}
+
+impl Node {
+    pub(crate) fn new(
+        config: Arc<Config>,
+        folder: Folder,
+        file: NodeFile,
+        tls: Arc<Tls>,
+        authority: String,
+        engine: docker::Engine,
+    ) -> Self {
+        Self {
+            roster: Roster::new(file.cluster.clone()),
+            dialer: Dialer::new(Arc::clone(&tls)),
+            config,
+            folder,
+            tls,
+            authority,
+            engine,
+            file: Mutex::new(file),
+            peers: RwLock::default(),
+            managing: RwLock::default(),
+        }
+    }
+
+    /// Who this node is.
+    pub(crate) fn file(&self) -> NodeFile {
+        self.file.lock().expect("no panic while held").clone()
+    }
+
+    pub(crate) fn id(&self) -> NodeId {
+        self.file.lock().expect("no panic while held").node
+    }
+
+    /// The authority's certificate, PEM.
+    pub(crate) fn tls_authority(&self) -> String {
+        self.authority.clone()
+    }
+
+    /// What this node does as a manager; an error a person can act on when it is none.
+    pub(crate) fn managing(&self) -> Result<Arc<Managing>, Status> {
+        self.managing.read().expect("no panic while held").clone().ok_or_else(|| {
+            Status::failed_precondition("this node is a worker; ask a manager (`clusterctl` on one, or with --context)")
+        })
+    }
+
+    pub(crate) fn set_managing(&self, managing: Option<Arc<Managing>>) {
+        *self.managing.write().expect("no panic while held") = managing;
+    }
+
+    /// The nodes of the cluster, as last heard.
+    pub(crate) fn peers(&self) -> Arc<Vec<Peer>> {
+        Arc::clone(&self.peers.read().expect("no panic while held"))
+    }
+
+    /// Takes over the list of nodes, and keeps the managers' addresses for the next start.
+    pub(crate) fn learn(&self, peers: &Arc<Vec<Peer>>) -> anyhow::Result<()> {
+        if peers.is_empty() || *self.peers() == *peers {
+            return Ok(());
+        }
+        self.roster.learn(peers.iter().map(|p| (p.id, p.role)));
+        *self.peers.write().expect("no panic while held") = Arc::clone(peers);
+        let mut file = self.file.lock().expect("no panic while held");
+        let mut fresh = file.clone();
+        fresh.managers = peers.iter().filter(|p| p.role == Role::Manager).map(|p| (p.id, p.control)).collect();
+        if let Some(me) = peers.iter().find(|p| p.id == file.node) {
+            fresh.role = me.role;
+        }
+        if fresh != *file {
+            self.folder.write_node(&fresh)?;
+            *file = fresh;
+        }
+        Ok(())
+    }
+
+    /// Control planes of managers, as last known; this node's own first, when it is one.
+    pub(crate) fn managers(&self) -> Vec<(NodeId, SocketAddr)> {
+        let file = self.file();
+        let mut managers = file.managers.clone();
+        managers.sort_by_key(|(id, _)| (*id != file.node, *id));
+        managers
+    }
+}

@@ -1,0 +1,111 @@
+//! Admitting a node: token, clock, certificate. The subject of a signing request is never believed.
+
+use crate::clock;
+use crate::managing::Managing;
+use crate::node::Node;
+use crate::serve::refusal;
+use api::v1;
+use identity::{Authority, Token};
+use model::{Command, Join, NodeId, Outcome, Role, State, limits};
+use std::time::Duration;
+use tonic::Status;
+use tracing::info;
+
+/// Name under which the authority's key is sealed.
+pub(crate) const SEAL_AUTHORITY: &[u8] = b"authority key";
+/// Join attempts with a wrong token are answered after this long, so that guessing is slow.
+const WRONG_TOKEN_PAUSE: Duration = Duration::from_millis(500);
+/// How long a joiner may be kept waiting for a quorum.
+const JOIN_DEADLINE: Duration = Duration::from_secs(3);
+
+/// Admits whoever shows a valid token.
+pub(crate) async fn join(node: &Node, managing: &Managing, message: v1::JoinRequest) -> Result<v1::JoinReply, Status> {
+    let role = check_token(managing, &message.token).await?;
+    check_clock(message.wall_ms)?;
+    let name = api::parse("name", &message.name)?;
+    let join = Join {
+        name,
+        role,
+        address: api::parse("address", &message.address)?,
+        control_port: api::port("control_port", message.control_port)?,
+        edge_port: api::port("edge_port", message.edge_port)?,
+        key_digest: identity::key_digest(&message.csr).map_err(|e| Status::invalid_argument(e.to_string()))?,
+        facts: message.facts.ok_or_else(|| Status::invalid_argument("field `facts`: is missing"))?.into(),
+        replace: message.replace,
+    };
+    let proposed = tokio::time::timeout(JOIN_DEADLINE, managing.propose(Command::Join(join), None)).await;
+    let (_, outcome) = proposed.map_err(|_| Status::unavailable("no quorum: nothing was stored; try again"))??;
+    let id = match outcome {
+        Outcome::Joined { node } => node,
+        Outcome::Refused(why) => return Err(refusal(&why)),
+        other => return Err(Status::internal(format!("unexpected outcome {other:?}"))),
+    };
+    let state = managing.log.state();
+    // The entry may have been applied by the leader only; the role comes from the token either way.
+    let role = state.nodes.get(&id).map_or(role, |n| n.role);
+    let certificate = certify_node(managing, &message.csr, id, role)?;
+    info!(node = id.0, role = %role, "admitted a node");
+    let key = if role == Role::Manager { managing.cluster_key.encode().as_bytes().to_vec() } else { Vec::new() };
+    Ok(v1::JoinReply {
+        node: id.0,
+        cluster: state.cluster_id().to_string(),
+        certificate,
+        authority: node.tls_authority(),
+        cluster_key: key,
+        managers: managers(&state),
+    })
+}
+
+/// Control planes of all managers.
+pub(crate) fn managers(state: &State) -> Vec<v1::Manager> {
+    state.managers().map(|n| v1::Manager { node: n.id.0, address: n.control().to_string() }).collect()
+}
+
+/// Signs a node's certificate with the authority's key, which is opened for this one signature.
+pub(crate) fn certify_node(managing: &Managing, csr: &[u8], node: NodeId, role: Role) -> Result<String, Status> {
+    authority(managing)?
+        .sign_node(csr, node, role, clock::system())
+        .map_err(|e| Status::invalid_argument(e.to_string()))
+}
+
+/// The authority with its key.
+pub(crate) fn authority(managing: &Managing) -> Result<Authority, Status> {
+    let state = managing.log.state();
+    let cluster = state.cluster.as_ref().ok_or_else(|| Status::unavailable("this manager is still catching up"))?;
+    let key = managing
+        .sealer
+        .open(&cluster.sealed_key, SEAL_AUTHORITY)
+        .map_err(|_| Status::internal("the authority's key cannot be opened with this manager's cluster key"))?;
+    let key = std::str::from_utf8(&key).map_err(|_| Status::internal("the authority's key is damaged"))?;
+    Authority::load(&cluster.authority, key).map_err(|e| Status::internal(e.to_string()))
+}
+
+async fn check_token(managing: &Managing, text: &str) -> Result<Role, Status> {
+    let state = managing.log.state();
+    let cluster = state.cluster.as_ref().ok_or_else(|| Status::unavailable("this manager is still catching up"))?;
+    let valid = text.parse::<Token>().ok().filter(|token| {
+        let kept = match token.role() {
+            Role::Manager => &cluster.manager_token,
+            Role::Worker => &cluster.worker_token,
+        };
+        token.matches(&kept.digest)
+    });
+    if let Some(token) = valid {
+        return Ok(token.role());
+    }
+    tokio::time::sleep(WRONG_TOKEN_PAUSE).await;
+    Err(Status::permission_denied(
+        "the join token is not valid (any more); `clusterctl token manager` or `token worker` on a manager prints the current one",
+    ))
+}
+
+fn check_clock(wall_ms: i64) -> Result<(), Status> {
+    let offset = Duration::from_millis(clock::wall().0.abs_diff(wall_ms));
+    if offset <= limits::JOIN_CLOCK_OFFSET {
+        return Ok(());
+    }
+    Err(Status::failed_precondition(format!(
+        "the clocks of the two hosts differ by {} s; set them right (NTP) and join again",
+        offset.as_secs()
+    )))
+}

@@ -1,0 +1,180 @@
+//! `Containers`: this node's engine, for managers on behalf of a person.
+
+use crate::caller;
+use crate::host::Host;
+use crate::node::Node;
+use agent::ContainerId;
+use api::v1::{self, containers_server::Containers, exec_request, exec_reply};
+use bytes::Bytes;
+use docker::{Engine, Exec, ExecRequest, LogRequest, LogSource, Resolved};
+use model::{Login, Pull, TaskId};
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt};
+use tonic::{Request, Response, Status, Streaming};
+
+/// The service.
+pub(crate) struct ContainersService {
+    pub(crate) host: Arc<Host>,
+}
+
+type Replies<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+impl ContainersService {
+    fn enter<T>(&self, request: &Request<T>) -> Result<Arc<Node>, Status> {
+        let node = Arc::clone(&self.host.member()?.node);
+        node.roster.operator(&caller::of(request))?;
+        Ok(node)
+    }
+
+    fn container(&self, task: TaskId) -> Result<ContainerId, Status> {
+        let member = self.host.member()?;
+        member.agenting.container_of(task).ok_or_else(|| {
+            Status::not_found(format!("task {task} has no container on {}", member.node.file().name))
+        })
+    }
+}
+
+fn failed(failure: &docker::Failure) -> Status {
+    Status::failed_precondition(failure.to_string())
+}
+
+#[tonic::async_trait]
+impl Containers for ContainersService {
+    type LogsStream = Replies<v1::LogsReply>;
+
+    async fn logs(&self, request: Request<v1::LogsRequest>) -> Result<Response<Self::LogsStream>, Status> {
+        let node = self.enter(&request)?;
+        let message = request.into_inner();
+        let task = TaskId { index: message.task_index, position: message.task_position };
+        let container = self.container(task)?;
+        let wanted = LogRequest {
+            follow: message.follow,
+            since: (message.since > 0).then(|| message.since.saturating_mul(1_000_000_000)),
+            tail: u32::try_from(message.tail).ok(),
+        };
+        let lines = node.engine.logs(&container, wanted).await.map_err(|f| failed(&f))?;
+        let replica = message.replica;
+        let replies = lines.map(move |line| {
+            let line = line.map_err(|f| failed(&f))?;
+            Ok(v1::LogsReply {
+                replica: replica.clone(),
+                node: String::new(),
+                stderr: line.source == LogSource::Stderr,
+                at: line.at.to_string(),
+                line: line.line.to_vec(),
+            })
+        });
+        Ok(Response::new(Box::pin(replies)))
+    }
+
+    type ExecStream = Replies<v1::ExecReply>;
+
+    async fn exec(&self, request: Request<Streaming<v1::ExecRequest>>) -> Result<Response<Self::ExecStream>, Status> {
+        let node = self.enter(&request)?;
+        let mut input = request.into_inner();
+        let Some(exec_request::Part::Start(start)) = input.message().await?.and_then(|m| m.part) else {
+            return Err(Status::invalid_argument("the first message must start a command"));
+        };
+        let container = self.container(TaskId { index: start.task_index, position: start.task_position })?;
+        let running = node.engine.exec(&container, exec_of(start)).await.map_err(|f| failed(&f))?;
+        Ok(Response::new(attach(node.engine.clone(), running, input)))
+    }
+
+    async fn image(&self, request: Request<v1::ImageRequest>) -> Result<Response<v1::ImageReply>, Status> {
+        let node = self.enter(&request)?;
+        let message = request.into_inner();
+        let pull = if message.ask_registry { Pull::Missing } else { Pull::Never };
+        let login = (!message.login.is_empty()).then(|| Login(message.login));
+        let resolved =
+            node.engine.resolve(&message.reference, pull, login.as_ref()).await.map_err(|f| failed(&f))?;
+        let mut reply = v1::ImageReply::default();
+        match resolved {
+            Resolved::Digest(digest) => {
+                reply.digest = digest;
+                reply.id = node.engine.image_id(&message.reference).await.ok().flatten().unwrap_or_default();
+            }
+            Resolved::LocalOnly(id) => reply.id = id,
+            Resolved::Nowhere { reason } => reply.registry_error = reason,
+        }
+        Ok(Response::new(reply))
+    }
+
+    async fn load_image(
+        &self,
+        request: Request<Streaming<v1::LoadImageRequest>>,
+    ) -> Result<Response<v1::LoadImageReply>, Status> {
+        let node = self.enter(&request)?;
+        let chunks = request.into_inner().map_while(Result::ok).map(|m| Bytes::from(m.chunk));
+        let loaded = node.engine.load(chunks).await.map_err(|f| failed(&f))?;
+        let name = node.file().name.to_string();
+        let image = v1::LoadedImage { node: name, loaded: loaded.join(", "), error: String::new() };
+        Ok(Response::new(v1::LoadImageReply { nodes: vec![image] }))
+    }
+}
+
+fn exec_of(start: v1::ExecStart) -> ExecRequest {
+    let pairs = start.environment.iter().filter_map(|pair| pair.split_once('='));
+    ExecRequest {
+        command: start.command,
+        tty: start.tty,
+        stdin: start.interactive,
+        user: (!start.user.is_empty()).then_some(start.user),
+        working_dir: (!start.workdir.is_empty()).then_some(start.workdir),
+        environment: pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).collect::<BTreeMap<_, _>>(),
+    }
+}
+
+/// Ties a running command to the two streams of its call.
+fn attach(engine: Engine, running: Exec, input: Streaming<v1::ExecRequest>) -> Replies<v1::ExecReply> {
+    let Exec { id, mut output, input: stdin } = running;
+    let (sender, receiver) = mpsc::channel(64);
+    let typing = tokio::spawn(type_into(engine.clone(), id.clone(), stdin, input));
+    tokio::spawn(async move {
+        let reply = |part| Ok(v1::ExecReply { part: Some(part) });
+        while let Some(piece) = output.next().await {
+            let piece = match piece {
+                Ok(piece) if piece.stderr => reply(exec_reply::Part::Error(piece.bytes.to_vec())),
+                Ok(piece) => reply(exec_reply::Part::Output(piece.bytes.to_vec())),
+                Err(why) => Err(failed(&why)),
+            };
+            if sender.send(piece).await.is_err() {
+                break;
+            }
+        }
+        let end = match engine.exec_exit(&id).await {
+            Ok(code) => reply(exec_reply::Part::ExitCode(code.unwrap_or(0))),
+            Err(why) => Err(failed(&why)),
+        };
+        let _ = sender.send(end).await;
+        typing.abort();
+    });
+    Box::pin(ReceiverStream::new(receiver))
+}
+
+async fn type_into(
+    engine: Engine,
+    id: String,
+    mut stdin: Pin<Box<dyn AsyncWrite + Send>>,
+    mut input: Streaming<v1::ExecRequest>,
+) {
+    while let Ok(Some(message)) = input.message().await {
+        let written = match message.part {
+            Some(exec_request::Part::Input(bytes)) => stdin.write_all(&bytes).await,
+            Some(exec_request::Part::EndOfInput(_)) => stdin.shutdown().await,
+            Some(exec_request::Part::Size(size)) => {
+                let _ = engine.exec_resize(&id, size.columns as u16, size.rows as u16).await;
+                Ok(())
+            }
+            Some(exec_request::Part::Start(_)) | None => Ok(()),
+        };
+        if written.is_err() {
+            return;
+        }
+    }
+    let _ = stdin.shutdown().await;
+}

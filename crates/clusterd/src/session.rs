@@ -1,0 +1,124 @@
+//! The agent's session: its stream to a manager, and its reports through it. A manager that has had no
+//! contact with a leader is left when another has.
+
+use crate::agenting::{Agenting, Outgoing};
+use crate::clock;
+use crate::node::Node;
+use agent::Input;
+use api::v1::{self, members_client::MembersClient};
+use model::{NodeId, Time, View, limits};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tonic::transport::Channel;
+use tracing::{debug, info};
+
+/// A manager that says nothing for this long is left.
+const SILENCE: Duration = Duration::from_millis(1_500);
+/// Between two managers, when one did not serve.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Deadline of a report.
+const REPORT: Duration = Duration::from_secs(4);
+
+/// The session and the channel it uses at the moment.
+pub(crate) struct Session {
+    node: Arc<Node>,
+    agenting: Arc<Agenting>,
+    through: watch::Sender<Option<(NodeId, SocketAddr)>>,
+}
+
+impl Session {
+    pub(crate) fn start(
+        node: Arc<Node>,
+        agenting: Arc<Agenting>,
+        reports: mpsc::UnboundedReceiver<Outgoing>,
+    ) -> Arc<Self> {
+        let session = Arc::new(Self { node, agenting, through: watch::Sender::new(None) });
+        tokio::spawn(Arc::clone(&session).run());
+        tokio::spawn(Arc::clone(&session).report(reports));
+        session
+    }
+
+    /// A client of the manager the session goes through; `None` while there is none.
+    pub(crate) fn client(&self) -> Option<MembersClient<Channel>> {
+        let (id, address) = (*self.through.borrow())?;
+        Some(client(self.node.dialer.to(id, address)))
+    }
+
+    async fn run(self: Arc<Self>) {
+        let mut turn = 0;
+        loop {
+            let managers = self.node.managers();
+            if let Some(manager) = managers.get(turn % managers.len().max(1)) {
+                let ended = self.attend(*manager).await;
+                debug!(manager = manager.0.0, why = %ended.unwrap_err(), "session ended");
+            }
+            self.through.send_replace(None);
+            turn += 1;
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// One stream, until it ends, falls silent or turns stale. Always an error.
+    async fn attend(&self, (manager, address): (NodeId, SocketAddr)) -> anyhow::Result<()> {
+        let stale = self.node.config.timers().view_stale;
+        let mut client = client(self.node.dialer.to(manager, address));
+        let request = v1::WatchRequest { at_least: self.agenting.view_index() };
+        let mut replies = tokio::time::timeout(SILENCE, client.watch(request)).await??.into_inner();
+        let mut begun = false;
+        loop {
+            let reply = tokio::time::timeout(SILENCE, replies.message()).await??;
+            let Some(reply) = reply else { anyhow::bail!("the manager ended it") };
+            let age = Duration::from_millis(reply.contact_age_ms);
+            if age > stale {
+                anyhow::bail!("the manager has had no contact with a leader for {age:?}");
+            }
+            if !begun {
+                begun = true;
+                info!(manager = manager.0, "session begun");
+                self.agenting.input(Input::Session);
+                self.through.send_replace(Some((manager, address)));
+            }
+            self.take(&reply, age)?;
+        }
+    }
+
+    fn take(&self, reply: &v1::WatchReply, age: Duration) -> anyhow::Result<()> {
+        if reply.view.is_empty() {
+            self.agenting.input(Input::Confirmed { age });
+            return Ok(());
+        }
+        let view: View = api::decode(&reply.view)?;
+        self.node.learn(&view.nodes)?;
+        self.agenting.view(Arc::new(view), age);
+        Ok(())
+    }
+
+    /// Sends reports, one after the other; the agent sends a lost one again.
+    async fn report(self: Arc<Self>, mut reports: mpsc::UnboundedReceiver<Outgoing>) {
+        while let Some(outgoing) = reports.recv().await {
+            let accepted = self.deliver(&outgoing).await;
+            self.agenting.input(Input::Reported { number: outgoing.number, accepted });
+        }
+    }
+
+    async fn deliver(&self, outgoing: &Outgoing) -> bool {
+        let began: Time = clock::now();
+        let message = v1::ReportRequest {
+            statuses: outgoing.report.statuses.iter().map(Into::into).collect(),
+            deleted_volumes: outgoing.report.deleted_volumes.iter().map(Into::into).collect(),
+        };
+        let Some(mut client) = self.client() else { return false };
+        let sent = tokio::time::timeout(REPORT, client.report(message)).await;
+        let accepted = matches!(sent, Ok(Ok(_)));
+        debug!(accepted, took_ms = clock::now().since(began).as_millis() as u64, "report");
+        accepted
+    }
+}
+
+pub(crate) fn client(channel: Channel) -> MembersClient<Channel> {
+    MembersClient::new(channel)
+        .max_decoding_message_size(limits::MESSAGE_BYTES)
+        .max_encoding_message_size(limits::MESSAGE_BYTES)
+}

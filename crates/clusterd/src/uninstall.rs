@@ -1,0 +1,61 @@
+//! Removing everything of the cluster from this host. The daemon must not be running.
+
+use crate::config::Config;
+use crate::folder::Folder;
+use agent::{Action, ActionResult, Container};
+use anyhow::bail;
+use std::time::Duration;
+use tracing::{info, warn};
+
+/// How long a container may take to stop.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Stops and removes the cluster's containers and networks, then the data folder. Volumes stay, with their
+/// data, unless they are asked for.
+pub(crate) async fn uninstall(config: &Config, volumes: bool) -> anyhow::Result<()> {
+    if tokio::net::UnixStream::connect(&config.socket).await.is_ok() {
+        bail!("the daemon is running; `clusterctl leave` and stop it first (`systemctl stop clusterd`)");
+    }
+    let folder = Folder::open(&config.data_dir)?;
+    if let Some(file) = folder.read_node()? {
+        let engine = docker::Engine::open(&config.docker_socket, file.cluster);
+        remove_containers(&engine).await?;
+        if volumes {
+            warn!("volumes are removed with `clusterctl down --volumes` before leaving; none was removed here");
+        }
+    }
+    stop_edge(&folder);
+    std::fs::remove_dir_all(&config.data_dir)?;
+    info!("removed {}", config.data_dir.display());
+    Ok(())
+}
+
+async fn remove_containers(engine: &docker::Engine) -> anyhow::Result<()> {
+    let found = engine.observe().await?;
+    for container in &found.containers {
+        let Container { id, task, .. } = container.clone();
+        let stop = Action::Stop { task, container: id.clone(), grace: GRACE };
+        let stopped = engine.execute(&stop).await;
+        let removed = engine.execute(&Action::Remove { task, container: id }).await;
+        for result in [stopped, removed] {
+            if let ActionResult::Again(why) | ActionResult::Never(why) | ActionResult::Unanswered(why) = result {
+                warn!(%why, "container of task {task}");
+            }
+        }
+    }
+    for project in found.networks {
+        let name = agent::network_name(&project);
+        let cluster = engine.cluster().clone();
+        engine.execute(&Action::RemoveNetwork { project, name, cluster }).await;
+    }
+    Ok(())
+}
+
+/// Ends the edge by the process number that its status told the daemon.
+fn stop_edge(folder: &Folder) {
+    let Ok(text) = std::fs::read_to_string(folder.edge().join("edge.pid")) else { return };
+    let process = text.trim().parse().ok().and_then(rustix::process::Pid::from_raw);
+    if let Some(process) = process {
+        let _ = rustix::process::kill_process(process, rustix::process::Signal::TERM);
+    }
+}

@@ -1,0 +1,331 @@
+//! What each command does to the state, and what it refuses.
+
+mod common;
+
+use common::{Log, deploy, join, project, published, service};
+use model::*;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+fn refused(outcome: Outcome) -> Refusal {
+    match outcome {
+        Outcome::Refused(why) => why,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+#[test]
+fn nothing_happens_before_a_cluster_is_founded_and_it_is_founded_once() {
+    let mut log = Log { state: State::default(), at: Time(0) };
+    assert_eq!(refused(log.apply(Command::SetVoters { count: 3 })), Refusal::NotFounded);
+    let mut log = Log::founded();
+    assert_eq!(log.state.nodes.len(), 1);
+    assert!(log.state.voters.contains(&NodeId(1)));
+    let again = Command::Found(Found {
+        cluster: ClusterId("x".into()),
+        authority: String::new(),
+        sealed_key: vec![],
+        manager_token: JoinToken { digest: String::new(), sealed: vec![] },
+        worker_token: JoinToken { digest: String::new(), sealed: vec![] },
+        node: join("n9", Role::Manager),
+    });
+    assert_eq!(refused(log.apply(again)), Refusal::AlreadyFounded);
+}
+
+#[test]
+fn joining_is_idempotent_by_key_and_names_are_unique() {
+    let mut log = Log::founded();
+    let first = log.apply(Command::Join(join("n2", Role::Worker)));
+    assert_eq!(first, Outcome::Joined { node: NodeId(2) });
+    assert_eq!(
+        log.apply(Command::Join(join("n2", Role::Worker))),
+        first,
+        "the same key is the same join"
+    );
+    let other_key = Join { key_digest: "other".into(), ..join("n2", Role::Worker) };
+    assert!(matches!(refused(log.apply(Command::Join(other_key))), Refusal::NameInUse(_)));
+    let replace_nobody = Join { replace: true, ..join("n7", Role::Worker) };
+    assert!(matches!(
+        refused(log.apply(Command::Join(replace_nobody))),
+        Refusal::NothingToReplace(_)
+    ));
+}
+
+#[test]
+fn a_replaced_host_keeps_its_tasks_and_the_homes_of_its_volumes_under_a_new_id() {
+    let mut log = Log::founded();
+    log.apply(Command::Join(join("n2", Role::Worker)));
+    log.apply(deploy("shop", &[("web", service())]));
+    let task = log.create("shop", "web", 1, 2).unwrap();
+    let volume = VolumeKey { project: "shop".parse().unwrap(), volume: "data".parse().unwrap() };
+    log.apply(Command::Plan(vec![Change::Home { volume: volume.clone(), node: NodeId(2) }]));
+    let elsewhere = Join {
+        key_digest: "new".into(),
+        replace: true,
+        address: [10, 9, 9, 9].into(),
+        ..join("n2", Role::Worker)
+    };
+    assert!(matches!(refused(log.apply(Command::Join(elsewhere))), Refusal::ReplaceAlive(_)));
+    let outcome = log.apply(Command::Join(Join {
+        key_digest: "new".into(),
+        replace: true,
+        ..join("n2", Role::Worker)
+    }));
+    let Outcome::Joined { node } = outcome else { panic!("{outcome:?}") };
+    assert_ne!(node, NodeId(2));
+    assert!(!log.state.nodes.contains_key(&NodeId(2)));
+    assert_eq!(log.state.tasks[&task].node, node);
+    assert_eq!(log.state.tasks_on(node).count(), 1);
+    assert_eq!(log.state.volumes[&volume].home, node);
+}
+
+#[test]
+fn a_lying_node_is_clamped_and_speaks_of_its_own_tasks_only() {
+    let mut log = Log::founded();
+    log.apply(Command::Join(join("n2", Role::Worker)));
+    let facts =
+        Facts { milli_cpus: u64::MAX, memory: u64::MAX, memory_free: u64::MAX, ..common::facts() };
+    log.apply(Command::Refresh(Refresh { node: NodeId(2), facts, address: None, away: None }));
+    assert_eq!(log.state.nodes[&NodeId(2)].facts.milli_cpus, limits::NODE_MILLI_CPUS);
+    assert_eq!(log.state.nodes[&NodeId(2)].facts.memory, limits::NODE_MEMORY);
+    log.apply(deploy("shop", &[("web", service())]));
+    let task = log.create("shop", "web", 1, 1).unwrap();
+    log.report(2, task, TaskState::Exited { code: 1 }, false);
+    assert_eq!(log.state.tasks[&task].state, TaskState::Assigned);
+    let reason = "x\u{7}".repeat(4000);
+    log.report(1, task, TaskState::Failed { reason }, false);
+    let TaskState::Failed { reason } = &log.state.tasks[&task].state else { panic!() };
+    assert_eq!(reason.len(), limits::REASON_BYTES);
+    assert!(!reason.contains('\u{7}'));
+}
+
+#[test]
+fn a_task_never_goes_back_and_ends_once() {
+    let mut log = Log::founded();
+    log.apply(deploy("shop", &[("web", service())]));
+    let task = log.create("shop", "web", 1, 1).unwrap();
+    log.report(1, task, TaskState::Running, true);
+    log.report(1, task, TaskState::Preparing, false);
+    assert_eq!(log.state.tasks[&task].state, TaskState::Running);
+    log.report(1, task, TaskState::Exited { code: 3 }, false);
+    log.report(1, task, TaskState::Failed { reason: "late".into() }, false);
+    assert_eq!(log.state.tasks[&task].state, TaskState::Exited { code: 3 });
+    assert_eq!(log.state.tasks[&task].address, None);
+}
+
+#[test]
+fn health_goes_both_ways_and_its_age_starts_anew() {
+    let mut log = Log::founded();
+    log.apply(deploy("shop", &[("web", service())]));
+    let task = log.create("shop", "web", 1, 1).unwrap();
+    log.report(1, task, TaskState::Running, true);
+    log.pass(Duration::from_secs(5));
+    log.report(1, task, TaskState::Running, false);
+    assert!(!log.state.tasks[&task].serving());
+    log.report(1, task, TaskState::Running, true);
+    assert_eq!(log.state.tasks[&task].healthy_since, Some(Time(5000)));
+    assert_eq!(log.state.tasks[&task].running_since, Some(Time(0)));
+}
+
+#[test]
+fn a_change_whose_ground_moved_is_dropped_alone() {
+    let mut log = Log::founded();
+    log.apply(deploy("shop", &[("web", service())]));
+    let web = log.service("shop", "web").id;
+    let create = |generation, newest| Change::Create {
+        service: web,
+        generation,
+        slot: Slot::Number(1),
+        node: NodeId(1),
+        newest,
+        cause: Cause::Wanted,
+    };
+    let outcome = log.apply(Command::Plan(vec![create(7, None), create(1, None), create(1, None)]));
+    assert_eq!(outcome, Outcome::Planned { applied: 1, dropped: 2 });
+    let task = *log.state.tasks.keys().next().unwrap();
+    let stop = |task| Change::Stop { task, cause: Cause::ScaledDown };
+    let outcome = log.apply(Command::Plan(vec![stop(task), stop(task), Change::Forget { task }]));
+    assert_eq!(outcome, Outcome::Planned { applied: 1, dropped: 2 });
+    let volume = VolumeKey { project: "shop".parse().unwrap(), volume: "data".parse().unwrap() };
+    let home = |node| Change::Home { volume: volume.clone(), node: NodeId(node) };
+    let outcome = log.apply(Command::Plan(vec![home(9), home(1), home(1)]));
+    assert_eq!(outcome, Outcome::Planned { applied: 1, dropped: 2 });
+}
+
+#[test]
+fn a_repeated_request_happens_once_and_an_old_one_is_refused() {
+    let mut log = Log::founded();
+    log.apply(deploy("shop", &[("web", service())]));
+    let request = RequestId { stamp: log.state.now, high: 1, low: 2 };
+    let scale = |count| {
+        let counts = BTreeMap::from([("web".parse().unwrap(), count)]);
+        Command::Scale(Scale { project: "shop".parse().unwrap(), counts, seen: None })
+    };
+    let first = log.request(Some(request), scale(3));
+    log.apply(scale(5));
+    assert_eq!(log.request(Some(request), scale(3)), first);
+    assert_eq!(log.service("shop", "web").scale, 5, "the retry changed nothing");
+    log.pass(limits::REQUEST_KEPT + Duration::from_secs(1));
+    assert_eq!(refused(log.request(Some(request), scale(3))), Refusal::RequestTooOld);
+    let ahead = RequestId { stamp: log.at + Duration::from_secs(1), ..request };
+    assert_eq!(refused(log.request(Some(ahead), scale(3))), Refusal::RequestTooOld);
+    assert!(log.state.requests.is_empty(), "forgotten in time");
+}
+
+#[test]
+fn of_two_admins_who_saw_the_same_generation_one_wins() {
+    let mut log = Log::founded();
+    log.apply(deploy("shop", &[("web", service())]));
+    let deploy = |seen| {
+        Command::Deploy(Deploy {
+            spec: project("shop", &[("web", service())]),
+            seen: Some(seen),
+            logins: BTreeMap::new(),
+        })
+    };
+    assert!(matches!(log.apply(deploy(1)), Outcome::Accepted { generation: 2, .. }));
+    assert!(matches!(refused(log.apply(deploy(1))), Refusal::Moved { seen: 1, is: 2, .. }));
+}
+
+#[test]
+fn a_deploy_says_what_it_scaled_and_keeps_a_scale_the_file_does_not_speak_of() {
+    let mut log = Log::founded();
+    log.apply(deploy("shop", &[("web", service())]));
+    let counts = BTreeMap::from([("web".parse().unwrap(), 4)]);
+    log.apply(Command::Scale(Scale { project: "shop".parse().unwrap(), counts, seen: None }));
+    log.apply(deploy("shop", &[("web", service())]));
+    assert_eq!(log.service("shop", "web").scale, 4);
+    let two = ServiceSpec { mode: Mode::Replicated { replicas: Some(2) }, ..service() };
+    let Outcome::Accepted { scaled, changed, .. } = log.apply(deploy("shop", &[("web", two)]))
+    else {
+        panic!()
+    };
+    assert_eq!(scaled, [("web".parse().unwrap(), 4, 2)]);
+    assert_eq!(changed, [], "a count is no new generation");
+    let mut other = service();
+    other.container.image.reference = "web:2".into();
+    let Outcome::Accepted { changed, .. } = log.apply(deploy("shop", &[("web", other)])) else {
+        panic!()
+    };
+    assert_eq!(changed, ["web".parse().unwrap()]);
+    assert_eq!(log.service("shop", "web").generation, 2);
+}
+
+#[test]
+fn a_port_belongs_to_one_service() {
+    let mut log = Log::founded();
+    let with = |port| ServiceSpec { ports: vec![published(port)], ..service() };
+    log.apply(deploy("shop", &[("web", with(8080))]));
+    let why = refused(log.apply(deploy("blog", &[("www", with(8080))])));
+    assert_eq!(
+        why.to_string(),
+        "port 8080, which blog/www publishes, is published by shop/web already"
+    );
+    assert!(matches!(
+        refused(log.apply(deploy("blog", &[("www", with(7070))]))),
+        Refusal::PortReserved { .. }
+    ));
+    let clash = deploy("blog", &[("a", with(9000)), ("b", with(9000))]);
+    assert!(matches!(refused(log.apply(clash)), Refusal::PortTaken { .. }));
+    assert!(!log.state.projects.contains_key(&"blog".parse::<ProjectName>().unwrap()), "nothing was stored");
+    log.apply(Command::Remove(Remove { project: "shop".parse().unwrap(), volumes: false }));
+    assert!(matches!(log.apply(deploy("blog", &[("www", with(8080))])), Outcome::Accepted { .. }));
+}
+
+#[test]
+fn a_service_that_left_the_file_is_dropped_after_its_last_task() {
+    let mut log = Log::founded();
+    log.apply(deploy("shop", &[("web", service()), ("old", service())]));
+    let old = log.service("shop", "old").id;
+    let task = log.create("shop", "old", 1, 1).unwrap();
+    log.apply(deploy("shop", &[("web", service())]));
+    assert!(log.state.services[&old].removed);
+    let drop = || Command::Plan(vec![Change::Drop { service: old }]);
+    assert_eq!(log.apply(drop()), Outcome::Planned { applied: 0, dropped: 1 });
+    log.report(1, task, TaskState::Exited { code: 0 }, false);
+    log.apply(Command::Plan(vec![Change::Forget { task }]));
+    assert_eq!(log.apply(drop()), Outcome::Planned { applied: 1, dropped: 0 });
+    assert!(!log.state.services.contains_key(&old));
+}
+
+#[test]
+fn removing_a_node_never_loses_the_quorum() {
+    let mut log = Log::founded();
+    for name in ["n2", "n3"] {
+        log.apply(Command::Join(join(name, Role::Manager)));
+    }
+    let voters = |ids: &[u64]| ids.iter().map(|n| NodeId(*n)).collect();
+    log.apply(Command::Plan(vec![Change::Voters { was: voters(&[1]), to: voters(&[1, 2, 3]) }]));
+    let lose =
+        |node| Command::Judge(vec![Verdict { node: NodeId(node), readiness: Readiness::Lost }]);
+    let rm = |node, force| Command::RemoveNode(RemoveNode { node: NodeId(node), force });
+    assert!(matches!(refused(log.apply(rm(2, false))), Refusal::NodeReady(_)));
+    log.apply(lose(3));
+    let why = refused(log.apply(rm(2, true)));
+    assert!(matches!(why, Refusal::WouldLoseQuorum { ready: 1, needed: 2, .. }), "{why:?}");
+    let demote = |node| {
+        Command::SetNode(SetNode {
+            node: NodeId(node),
+            availability: None,
+            role: Some(Role::Worker),
+            labels: BTreeMap::new(),
+        })
+    };
+    assert!(matches!(refused(log.apply(demote(2))), Refusal::WouldLoseQuorum { .. }));
+    assert_eq!(log.apply(rm(3, false)), Outcome::Done);
+    assert!(!log.state.nodes.contains_key(&NodeId(3)));
+    assert_eq!(refused(log.apply(Command::SetVoters { count: 4 })), Refusal::BadVoterCount(4));
+}
+
+#[test]
+fn flaps_lengthen_the_wait_and_calm_forgets_them() {
+    let mut log = Log::founded();
+    log.apply(Command::Join(join("n2", Role::Worker)));
+    let (steady, most) = (Timers::LAN.steady, Timers::LAN.steady_max);
+    let judge = |readiness| Command::Judge(vec![Verdict { node: NodeId(2), readiness }]);
+    let wait = |log: &Log| {
+        let node = &log.state.nodes[&NodeId(2)];
+        node.trusted_from(steady, most).since(node.readiness_since)
+    };
+    let mut waits = Vec::new();
+    for _ in 0..8 {
+        log.apply(judge(Readiness::Lost));
+        log.pass(Duration::from_secs(1));
+        log.apply(judge(Readiness::Ready));
+        waits.push(wait(&log).as_secs());
+    }
+    assert_eq!(waits, [5, 10, 20, 40, 80, 160, 300, 300]);
+    let since = log.state.nodes[&NodeId(2)].readiness_since;
+    log.apply(judge(Readiness::Suspect));
+    log.apply(judge(Readiness::Ready));
+    let after = log.state.nodes[&NodeId(2)].readiness_since;
+    assert!(after >= since, "a suspect that is heard again was never gone");
+    log.pass(Duration::from_secs(3600));
+    log.apply(judge(Readiness::Lost));
+    log.apply(judge(Readiness::Ready));
+    assert_eq!(wait(&log).as_secs(), 5);
+}
+
+#[test]
+fn specs_live_as_long_as_a_task_needs_them() {
+    let mut log = Log::founded();
+    log.apply(deploy("shop", &[("web", service())]));
+    let task = log.create("shop", "web", 1, 1).unwrap();
+    let mut changed = service();
+    changed.container.image.reference = "web:2".into();
+    log.apply(deploy("shop", &[("web", changed)]));
+    assert_eq!(log.service("shop", "web").specs.len(), 2);
+    assert_eq!(log.service("shop", "web").spec_of(1).container.image.reference, "web:1");
+    log.report(1, task, TaskState::Exited { code: 0 }, false);
+    log.apply(Command::Plan(vec![Change::Forget { task }]));
+    assert_eq!(log.service("shop", "web").specs.len(), 1);
+}
+
+#[test]
+fn a_stored_state_is_the_same_after_loading() {
+    let mut log = Log::founded();
+    log.apply(deploy("shop", &[("web", service())]));
+    log.create("shop", "web", 1, 1).unwrap();
+    let text = serde_json::to_string(&log.state.events).unwrap();
+    assert!(text.contains("Placed"));
+}

@@ -1,0 +1,99 @@
+//! What a node gets to see.
+
+mod common;
+
+use common::{Log, deploy, join, published, service};
+use model::*;
+
+fn log() -> Log {
+    let mut log = Log::founded();
+    log.apply(Command::Join(join("n2", Role::Worker)));
+    log.apply(deploy(
+        "shop",
+        &[("web", ServiceSpec { ports: vec![published(8080)], ..service() })],
+    ));
+    log
+}
+
+fn serving(log: &Log) -> Vec<(NodeId, bool)> {
+    let view = log.state.view_for(NodeId(1), &log.state.shared());
+    view.routes[0].backends.iter().map(|b| (b.node, b.serving)).collect()
+}
+
+#[test]
+fn a_node_sees_its_own_tasks_and_every_route() {
+    let mut log = log();
+    let here = log.create("shop", "web", 1, 1).unwrap();
+    log.create("shop", "web", 2, 2).unwrap();
+    let view = log.state.view_for(NodeId(1), &log.state.shared());
+    assert_eq!(view.tasks.iter().map(|t| t.task).collect::<Vec<_>>(), [here]);
+    assert_eq!(view.tasks[0].replica(), "shop/web.1");
+    assert_eq!(view.routes.len(), 1);
+    assert_eq!(view.nodes.len(), 2);
+    assert_eq!(view.index, log.state.index);
+}
+
+#[test]
+fn only_what_serves_gets_new_connections() {
+    let mut log = log();
+    let task = log.create("shop", "web", 1, 2).unwrap();
+    assert_eq!(serving(&log), [], "no address yet");
+    log.report(2, task, TaskState::Running, false);
+    assert_eq!(serving(&log), [(NodeId(2), false)], "not healthy");
+    log.report(2, task, TaskState::Running, true);
+    assert_eq!(serving(&log), [(NodeId(2), true)]);
+    log.apply(Command::Judge(vec![Verdict { node: NodeId(2), readiness: Readiness::Suspect }]));
+    assert_eq!(serving(&log), [(NodeId(2), false)], "its node is suspect");
+    log.apply(Command::Judge(vec![Verdict { node: NodeId(2), readiness: Readiness::Ready }]));
+    log.apply(Command::Plan(vec![Change::Stop { task, cause: Cause::ScaledDown }]));
+    assert_eq!(serving(&log), [(NodeId(2), false)], "told to stop: open connections may finish");
+    log.report(2, task, TaskState::Exited { code: 0 }, false);
+    assert_eq!(serving(&log), []);
+}
+
+#[test]
+fn a_volume_that_held_data_is_marked() {
+    let mut log = log();
+    let mut spec = service();
+    spec.container.mounts.push(Mount {
+        source: MountSource::Volume("data".parse().unwrap()),
+        target: "/data".into(),
+        read_only: false,
+    });
+    log.apply(deploy("db", &[("db", spec)]));
+    let volume = VolumeKey { project: "db".parse().unwrap(), volume: "data".parse().unwrap() };
+    log.apply(Command::Plan(vec![Change::Home { volume, node: NodeId(1) }]));
+    let first = log.create("db", "db", 1, 1).unwrap();
+    let established =
+        |log: &Log| log.state.view_for(NodeId(1), &log.state.shared()).tasks[0].established.len();
+    assert_eq!(established(&log), 0, "the first start may make it");
+    log.report(1, first, TaskState::Running, true);
+    assert_eq!(established(&log), 1);
+}
+
+#[test]
+fn registries_are_told_from_names() {
+    for (reference, host) in [
+        ("nginx", "docker.io"),
+        ("library/nginx:1", "docker.io"),
+        ("ghcr.io/a/b:1", "ghcr.io"),
+        ("localhost:5000/a", "localhost:5000"),
+        ("localhost/a", "localhost"),
+    ] {
+        assert_eq!(registry(reference), host, "{reference}");
+    }
+}
+
+#[test]
+fn names_are_checked_once() {
+    for good in ["shop", "a1_b-c", &"x".repeat(63)] {
+        assert!(good.parse::<ProjectName>().is_ok(), "{good}");
+    }
+    for bad in ["", "-a", "Shop", "a b", "a\u{1b}[31m", "é", &"x".repeat(64), "--help"] {
+        let error = bad.parse::<ProjectName>().unwrap_err();
+        assert!(!error.to_string().contains('\u{1b}'), "escaped");
+    }
+    assert_eq!("5-2".parse::<TaskId>().unwrap(), TaskId { index: 5, position: 2 });
+    assert!("5".parse::<TaskId>().is_err());
+    assert!(Timers::LAN.check().is_ok() && Timers::WAN.check().is_ok());
+}
