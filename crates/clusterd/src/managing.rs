@@ -38,12 +38,13 @@ impl Managing {
     /// Starts the manager's tasks on a log that is open.
     pub(crate) fn start(log: Log, me: NodeId, cluster_key: ClusterKey, timers: &model::Timers) -> Arc<Self> {
         let (outputs, received) = mpsc::unbounded_channel();
+        let settings = Settings::from(timers);
         let driver = Arc::new(Self {
             sealer: Sealer::new(&cluster_key),
             log,
             cluster_key,
-            settings: Settings::from(timers),
-            manager: Mutex::new(Manager::new(me, timers.clone(), clock::now())),
+            manager: Mutex::new(Manager::new(me, timers.clone(), settings.clone(), clock::now())),
+            settings,
             outputs,
             woken: Notify::new(),
             confirmed: AtomicBool::new(false),

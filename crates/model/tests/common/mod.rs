@@ -1,5 +1,6 @@
 //! A state driven by commands, as a log would drive it.
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test target uses its part")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
 use model::*;
 use std::collections::BTreeMap;
@@ -116,7 +117,7 @@ impl Log {
         let change =
             Change::Create { service: id, generation, slot, node, newest, cause: Cause::Wanted };
         match self.apply(Command::Plan(vec![change])) {
-            Outcome::Planned { applied: 1, .. } => self.state.tasks.keys().last().copied(),
+            Outcome::Planned { applied: 1, .. } => self.state.tasks.keys().next_back().copied(),
             _ => None,
         }
     }
