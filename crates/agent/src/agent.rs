@@ -1,13 +1,11 @@
-//! The agent: what it knows, and what each input does to it. What follows from that is in `steps.rs`.
+//! The agent: what it knows, and what each input does to it. What the end of an
+//! action does is in `results.rs`, what follows from it all in `steps.rs`.
 
 use crate::inventory::Inventory;
 use crate::reports::Reports;
-use crate::task::{ImageHere, Record, Sight, doubled};
-use crate::{
-    Action, ActionResult, Container, ContainerId, Event, Input, Kind, Output, Settings, Snapshot,
-    Subject,
-};
-use model::{ClusterId, NodeId, Pull, TaskId, Time, View};
+use crate::task::{Record, Sight};
+use crate::{ContainerId, Event, Input, Kind, Output, Settings, Snapshot, Subject};
+use model::{ClusterId, NodeId, TaskId, Time, View};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -196,6 +194,10 @@ impl Agent {
     /// Takes the tasks of a view.
     fn assign(&mut self, now: Time, view: Arc<View>) {
         let ids: BTreeSet<TaskId> = view.tasks.iter().map(|a| a.task).collect();
+        // A container that is an orphan from now on is cleared away without delay.
+        for gone in self.records.keys().filter(|id| !ids.contains(id)) {
+            self.backoff.remove(&Subject::Task(*gone));
+        }
         self.records.retain(|id, _| ids.contains(id));
         for assignment in &view.tasks {
             let id = assignment.task;
@@ -228,7 +230,7 @@ impl Agent {
         Sight { now, confirmed, isolated, settings: &self.settings }
     }
 
-    fn engine(&mut self, ready: bool, reason: &str, out: &mut Vec<Output>) {
+    pub(crate) fn engine(&mut self, ready: bool, reason: &str, out: &mut Vec<Output>) {
         if self.engine_ready() == ready {
             return;
         }
@@ -239,142 +241,5 @@ impl Agent {
         } else {
             Event::EngineOut { reason: reason.to_owned() }
         }));
-    }
-
-    fn done(&mut self, now: Time, action: &Action, result: ActionResult, out: &mut Vec<Output>) {
-        let subject = action.subject();
-        if self.under_way.get(&subject) != Some(&action.kind()) {
-            return;
-        }
-        self.under_way.remove(&subject);
-        match result {
-            ActionResult::Done(container) => self.succeeded(now, action, container, out),
-            ActionResult::NoImage => self.no_image(now, action, out),
-            ActionResult::Again(reason) => self.failed(now, action, reason, out),
-            ActionResult::Never(reason) => self.hopeless(now, action, reason, out),
-            ActionResult::Unanswered(reason) => {
-                self.engine(false, &reason, out);
-                self.failed(now, action, reason, out);
-                out.push(Output::Resync);
-            }
-        }
-    }
-
-    fn succeeded(
-        &mut self,
-        now: Time,
-        action: &Action,
-        container: Option<Container>,
-        out: &mut Vec<Output>,
-    ) {
-        let phase_fits = match (action.kind(), &container) {
-            (Kind::Create, None) => Err("the container vanished at once"),
-            (Kind::Stop | Kind::Kill, Some(c)) if c.running() => Err("it still runs"),
-            _ => Ok(()),
-        };
-        match (action, container) {
-            (Action::RemoveVolume { volume, .. }, _) => self.reports.deleted(volume.clone()),
-            (Action::RemoveNetwork { project, .. }, _) => self.inventory.network_removed(project),
-            (Action::Pull { task, .. }, _) => self.image_is(*task, ImageHere::Pulled),
-            (Action::Start { task, container: id }, Some(c)) => {
-                self.count_restart(*task, id, out);
-                self.inventory.replace(c);
-            }
-            (_, Some(c)) => self.inventory.replace(c),
-            (_, None) => action.container().into_iter().for_each(|id| self.inventory.remove(id)),
-        }
-        match phase_fits {
-            Err(reason) => self.failed(now, action, reason.to_owned(), out),
-            // Pulling and creating are the way to a start: only that ends a row of failures.
-            Ok(()) if matches!(action.kind(), Kind::Pull | Kind::Create) => {}
-            Ok(()) => {
-                self.backoff.remove(&action.subject());
-            }
-        }
-    }
-
-    /// A start of a container that had ended is a restart in place.
-    fn count_restart(&mut self, task: TaskId, id: &ContainerId, out: &mut Vec<Output>) {
-        let had_run = self.inventory.of(task).any(|c| c.id == *id && c.started > 0);
-        let Some(record) = self.records.get_mut(&task).filter(|_| had_run) else { return };
-        record.restarted();
-        let count = record.restarts_in_place;
-        out.push(Output::Event(Event::RestartedInPlace { task, count }));
-    }
-
-    fn image_is(&mut self, task: TaskId, image: ImageHere) {
-        if let Some(record) = self.records.get_mut(&task) {
-            record.image = image;
-        }
-    }
-
-    fn no_image(&mut self, now: Time, action: &Action, out: &mut Vec<Output>) {
-        let Action::Create(create) = action else { return };
-        let Some(record) = self.records.get_mut(&create.task) else { return };
-        let image = &record.assignment.spec.container.image;
-        let shown = &image.reference;
-        let local = image.resolved.as_ref().is_some_and(|r| r.starts_with("sha256:"));
-        if image.pull == Pull::Never {
-            let reason = format!("image {shown} is not on this node, and is never to be pulled");
-            self.hopeless(now, action, reason, out);
-        } else if local {
-            let reason = format!(
-                "image {shown} is not on this node, and no registry knows the one that was deployed; bring it with `clusterctl image load`"
-            );
-            self.hopeless(now, action, reason, out);
-        } else if record.image == ImageHere::Pulled {
-            record.image = ImageHere::Missing;
-            let reason = format!("image {shown} was pulled, and is gone again");
-            self.failed(now, action, reason, out);
-        } else {
-            record.image = ImageHere::Missing;
-        }
-    }
-
-    /// An action failed and may succeed later: wait, longer each time; give up what is bounded.
-    fn failed(&mut self, now: Time, action: &Action, reason: String, out: &mut Vec<Output>) {
-        let backoff = self.backoff.entry(action.subject()).or_default();
-        backoff.failures += 1;
-        let settings = &self.settings;
-        backoff.until =
-            now + doubled(settings.retry_first, backoff.failures - 1, settings.retry_max);
-        if backoff.failures >= settings.attempts && self.is_way_up(action) {
-            self.hopeless(now, action, reason, out);
-        } else {
-            let action = action.to_string();
-            out.push(Output::Event(Event::ActionFailed { action, reason, again: true }));
-        }
-    }
-
-    /// An action failed for good: so did its task, when it was on its way up. Anything else is tried again
-    /// in a while: a container to be stopped must not be left running because the engine said no once.
-    fn hopeless(&mut self, now: Time, action: &Action, reason: String, out: &mut Vec<Output>) {
-        let up = self.is_way_up(action);
-        let kind = action.kind();
-        if let (Subject::Task(task), true) = (action.subject(), kind == Kind::Start || up)
-            && let Some(record) = self.records.get_mut(&task)
-        {
-            if up {
-                record.fail(reason.clone());
-            } else {
-                record.stuck();
-            }
-        }
-        let failures = self.backoff.get(&action.subject()).map_or(1, |b| b.failures + 1);
-        let until = now + self.settings.retry_max;
-        self.backoff.insert(action.subject(), Backoff { failures, until });
-        let action = action.to_string();
-        out.push(Output::Event(Event::ActionFailed { action, reason, again: !up }));
-    }
-
-    /// Whether an action is on the way to a first start. A restart in place is not.
-    fn is_way_up(&self, action: &Action) -> bool {
-        match action {
-            Action::Pull { .. } | Action::Create(_) => true,
-            Action::Start { task, container } => {
-                !self.inventory.of(*task).any(|c| c.id == *container && c.started > 0)
-            }
-            _ => false,
-        }
     }
 }

@@ -17,6 +17,7 @@ mod input;
 mod inventory;
 mod output;
 mod reports;
+mod results;
 mod settings;
 mod snapshot;
 mod steps;

@@ -205,7 +205,7 @@ impl Agent {
 
     fn report(&mut self, now: Time, out: &mut Vec<Output>) {
         // What the cluster has recorded as ended cannot change any more.
-        let open = |r: &&Record| !r.assignment.state.ended();
+        let open = |r: &&Record| r.looked_at && !r.assignment.state.ended();
         let statuses = self.records.values().filter(open).map(|r| {
             let memory = r.container.as_ref().map_or(0, |c| self.inventory.memory(c));
             r.status(memory)

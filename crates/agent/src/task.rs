@@ -19,6 +19,8 @@ pub(crate) struct Record {
     /// The container it has, or had.
     pub(crate) container: Option<ContainerId>,
     pub(crate) restarts_in_place: u32,
+    /// Its container, or the lack of one, was looked at: before that there is nothing to tell.
+    pub(crate) looked_at: bool,
     healthy: bool,
     address: Option<std::net::IpAddr>,
     /// Why it is stopped although it is wanted.
@@ -77,6 +79,7 @@ impl Record {
             image,
             container: None,
             restarts_in_place: 0,
+            looked_at: false,
             healthy: false,
             address: None,
             doomed: None,
@@ -138,6 +141,7 @@ impl Record {
 
     /// Looks at its container. Only when all containers are known, and no action on it is under way.
     pub(crate) fn observe(&mut self, sight: Sight<'_>, container: Option<&Container>) {
+        self.looked_at = true;
         let Some(container) = container else {
             self.without_container();
             return;

@@ -1,0 +1,74 @@
+//! From an assignment to the container that it describes.
+
+mod support;
+
+use agent::{CreateMountSource, create, label};
+use model::{Mount, MountSource, PortMode, VolumeSpec};
+use support::*;
+
+#[test]
+fn names_labels_and_defaults() {
+    let mut spec = spec();
+    spec.container.labels.insert("mine".into(), "1".into());
+    spec.container.labels.insert(label::TASK.into(), "a lie".into());
+    spec.container.image.resolved = Some("app@sha256:ab".into());
+    spec.ports = vec![published(PortMode::Ingress), published(PortMode::Host)];
+    let made = create(&cluster(), &with_spec(2, spec));
+    assert_eq!(made.name, "shop-web-2.2-0");
+    assert_eq!(made.image, "app@sha256:ab");
+    assert_eq!(made.hostname, "web.2");
+    assert_eq!(made.network.name, "cl_shop");
+    assert_eq!(made.network.aliases, ["web", "web.2"]);
+    let label = |key: &str| made.labels[key].as_str();
+    assert_eq!(label("mine"), "1");
+    assert_eq!(
+        [label(label::CLUSTER), label(label::TASK), label(label::PROJECT)],
+        ["c1", "2-0", "shop"]
+    );
+    assert_eq!([label(label::SERVICE), label(label::SLOT)], ["web", "2"]);
+    assert_eq!(label(label::DIGEST).len(), 16);
+    assert_eq!(made.ports, [published(PortMode::Host)], "the ingress binds its own");
+    assert_eq!(
+        (made.log_driver.as_str(), made.log_options["max-size"].as_str()),
+        ("json-file", "10m")
+    );
+    assert_eq!(made.grace.as_secs(), 10);
+}
+
+#[test]
+fn a_digest_tells_specs_apart_and_nothing_else() {
+    let digest = |a: &model::Assignment| create(&cluster(), a).labels[label::DIGEST].clone();
+    assert_eq!(digest(&task(1)), digest(&task(2)));
+    let mut other = spec();
+    other.container.environment.insert("A".into(), "b".into());
+    assert_ne!(digest(&task(1)), digest(&with_spec(1, other)));
+}
+
+#[test]
+fn a_volume_that_held_data_or_is_external_must_exist() {
+    let source = |task: &model::Assignment| match &create(&cluster(), task).mounts[0].source {
+        CreateMountSource::Volume { name, must_exist, labels, .. } => {
+            (name.clone(), *must_exist, labels[label::VOLUME].clone())
+        }
+        other => panic!("not a volume: {other:?}"),
+    };
+    let mut task = stateful(1);
+    let volume: model::VolumeName = "data".parse().unwrap();
+    assert_eq!(source(&task), ("shop_data".into(), false, "data".into()));
+    task.established.insert(volume.clone());
+    assert_eq!(source(&task), ("shop_data".into(), true, "data".into()));
+    task.established.clear();
+    let external = VolumeSpec { external_name: Some("old".into()), ..VolumeSpec::default() };
+    task.volumes.insert(volume, external);
+    assert_eq!(source(&task), ("old".into(), true, "data".into()));
+}
+
+#[test]
+fn nothing_confidential_is_shown() {
+    let mut spec = spec();
+    spec.container.environment.insert("TOKEN".into(), "hunter2".into());
+    let source = MountSource::Bind("/srv".into());
+    spec.container.mounts = vec![Mount { source, target: "/srv".into(), read_only: true }];
+    let made = create(&cluster(), &with_spec(1, spec));
+    assert!(!format!("{made:?}").contains("hunter2"));
+}
