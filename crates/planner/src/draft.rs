@@ -1,0 +1,87 @@
+//! The plan while it is being made: changes up to the limit, reasons, wakes, and copies still to be
+//! placed. Decides nothing.
+
+use crate::{Plan, Reason, Waiting};
+use model::{Cause, Change, ServiceId, Slot, TaskId, Time};
+
+/// A copy that is to be made, once a node is found for it.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    /// Index of its service in the tables.
+    pub(crate) group: usize,
+    pub(crate) slot: Slot,
+    /// The newest task of the slot.
+    pub(crate) newest: Option<TaskId>,
+    pub(crate) cause: Cause,
+    /// Index of the node whose copy this one replaces, when that one runs until this one is healthy.
+    pub(crate) replaces: Option<usize>,
+}
+
+/// A copy that must stop before its successor starts; it is stopped when nothing else of its service is
+/// on the move.
+#[derive(Debug)]
+pub(crate) struct Deferred {
+    pub(crate) group: usize,
+    pub(crate) task: TaskId,
+    pub(crate) cause: Cause,
+}
+
+/// The plan while it is being made.
+pub(crate) struct Draft {
+    now: Time,
+    limit: usize,
+    changes: Vec<Change>,
+    waiting: Vec<Waiting>,
+    wake_at: Option<Time>,
+    pub(crate) openings: Vec<Opening>,
+    pub(crate) deferred: Vec<Deferred>,
+}
+
+impl Draft {
+    pub(crate) fn new(limit: usize, now: Time) -> Self {
+        Self {
+            now,
+            limit,
+            changes: Vec::new(),
+            waiting: Vec::new(),
+            wake_at: None,
+            openings: Vec::new(),
+            deferred: Vec::new(),
+        }
+    }
+
+    /// Whether another `more` changes fit. What does not fit is found again by the next pass.
+    pub(crate) fn fits(&self, more: usize) -> bool {
+        self.changes.len() + more <= self.limit
+    }
+
+    pub(crate) fn push(&mut self, change: Change) {
+        if self.fits(1) {
+            self.changes.push(change);
+        }
+    }
+
+    pub(crate) fn stop(&mut self, task: TaskId, cause: Cause) {
+        self.push(Change::Stop { task, cause });
+    }
+
+    pub(crate) fn wait(&mut self, service: ServiceId, slot: Slot, reason: Reason) {
+        self.waiting.push(Waiting { service, slot, reason });
+    }
+
+    /// Asks to be woken at `at`; a time that has come needs no waking.
+    pub(crate) fn wake(&mut self, at: Time) {
+        if at > self.now {
+            self.wake_at = Some(self.wake_at.map_or(at, |w| w.min(at)));
+        }
+    }
+
+    /// Whether this plan makes a copy of `service`.
+    pub(crate) fn creates(&self, service: ServiceId) -> bool {
+        self.changes.iter().any(|c| matches!(c, Change::Create { service: s, .. } if *s == service))
+    }
+
+    pub(crate) fn finish(self) -> Plan {
+        Plan { changes: self.changes, waiting: self.waiting, wake_at: self.wake_at }
+    }
+}

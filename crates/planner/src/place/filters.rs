@@ -1,0 +1,137 @@
+//! Who may: plain functions in arrays, each of which refuses a node or has nothing against it. The same
+//! functions admit and explain.
+
+use super::ask::Ask;
+use super::room::Room;
+use crate::Why;
+use crate::tables::Tables;
+use model::limits::TASKS_PER_NODE;
+use model::{Availability, Constraint, ConstraintKey, Node, Readiness, ServiceSpec};
+use std::sync::Arc;
+
+/// What closes a node to everything new.
+const CLOSED: [fn(&Tables<'_>, &Node) -> Option<Why>; 6] =
+    [silent, drained_or_paused, away, engine_out, unsteady, disk_pressure];
+
+/// What closes a node to one service, whatever the slot.
+const UNFIT: [fn(&Ask<'_, '_>, &Room<'_>, usize) -> Option<Why>; 6] =
+    [constraint, max_replicas, host_port, cpus, memory, full];
+
+/// Why a node takes nothing at all, if it does not.
+pub(crate) fn closed(t: &Tables<'_>, node: &Node) -> Option<Why> {
+    CLOSED.iter().find_map(|filter| filter(t, node))
+}
+
+/// Why a node does not take another copy, if it does not.
+pub(crate) fn refusal(ask: &Ask<'_, '_>, room: &Room<'_>, node: usize) -> Option<Why> {
+    let closed = room.rows[node].closed.clone();
+    closed.or_else(|| UNFIT.iter().find_map(|filter| filter(ask, room, node)))
+}
+
+/// Whether a node takes another copy.
+pub(crate) fn admit(ask: &Ask<'_, '_>, room: &Room<'_>, node: usize) -> bool {
+    refusal(ask, room, node).is_none()
+}
+
+fn silent(_: &Tables<'_>, node: &Node) -> Option<Why> {
+    match node.readiness {
+        Readiness::Ready => None,
+        Readiness::Suspect => Some(Why::Suspect),
+        Readiness::Lost => Some(Why::Lost),
+    }
+}
+
+fn drained_or_paused(_: &Tables<'_>, node: &Node) -> Option<Why> {
+    match node.availability {
+        Availability::Active => None,
+        Availability::Pause => Some(Why::Paused),
+        Availability::Drain => Some(Why::Drained),
+    }
+}
+
+fn away(t: &Tables<'_>, node: &Node) -> Option<Why> {
+    node.away(t.now).then_some(Why::Away)
+}
+
+fn engine_out(_: &Tables<'_>, node: &Node) -> Option<Why> {
+    (!node.facts.engine_ready).then_some(Why::EngineOut)
+}
+
+fn unsteady(t: &Tables<'_>, node: &Node) -> Option<Why> {
+    let from = node.trusted_from(t.settings.steady, t.settings.steady_max);
+    (t.now < from).then_some(Why::Unsteady)
+}
+
+fn disk_pressure(_: &Tables<'_>, node: &Node) -> Option<Why> {
+    node.facts.disk_pressure.then_some(Why::DiskPressure)
+}
+
+fn constraint(ask: &Ask<'_, '_>, room: &Room<'_>, node: usize) -> Option<Why> {
+    let constraints = &ask.g.spec.placement.constraints;
+    let broken = constraints.iter().position(|c| !holds(room.nodes[node], c))?;
+    Some(Why::Constraint { rule: Arc::clone(&ask.rules[broken]) })
+}
+
+fn max_replicas(ask: &Ask<'_, '_>, _: &Room<'_>, node: usize) -> Option<Why> {
+    let most = ask.g.spec.placement.max_replicas_per_node?;
+    (ask.own(node) >= most).then_some(Why::MaxReplicas { most })
+}
+
+fn host_port(ask: &Ask<'_, '_>, room: &Room<'_>, node: usize) -> Option<Why> {
+    let taken = |port: &&model::Port| {
+        room.rows[node].ports.contains(&(port.published, port.protocol))
+            || room.nodes[node].facts.busy_ports.contains(&port.published)
+    };
+    ask.g.spec.host_ports().find(taken).map(|p| Why::Port { port: p.published })
+}
+
+fn cpus(ask: &Ask<'_, '_>, room: &Room<'_>, node: usize) -> Option<Why> {
+    let (need, free) = (ask.g.spec.resources.reserved_milli_cpus, room.cpus_unreserved(node));
+    (need > free).then_some(Why::Cpus { need, free })
+}
+
+/// What is reserved counts against what the node has; what reserves nothing is judged by what is
+/// really left.
+fn memory(ask: &Ask<'_, '_>, room: &Room<'_>, node: usize) -> Option<Why> {
+    let (need, free) = match ask.g.spec.resources.reserved_memory {
+        0 => (ask.charge, room.memory_left(node)),
+        reserved => (reserved, room.memory_unreserved(node)),
+    };
+    (need > free).then_some(Why::Memory { need, free })
+}
+
+fn full(_: &Ask<'_, '_>, room: &Room<'_>, node: usize) -> Option<Why> {
+    (room.rows[node].tasks >= TASKS_PER_NODE).then_some(Why::Full { most: TASKS_PER_NODE })
+}
+
+/// Whether a node satisfies all constraints of a spec.
+pub(crate) fn satisfies(node: &Node, spec: &ServiceSpec) -> bool {
+    spec.placement.constraints.iter().all(|c| holds(node, c))
+}
+
+fn holds(node: &Node, constraint: &Constraint) -> bool {
+    let value = constraint.value.as_str();
+    let same = match &constraint.key {
+        ConstraintKey::Id => node.id.to_string() == value,
+        ConstraintKey::Hostname => node.name.as_str() == value,
+        ConstraintKey::Role => node.role.to_string() == value,
+        ConstraintKey::Os => node.facts.os == value,
+        ConstraintKey::Arch => node.facts.arch == value,
+        ConstraintKey::Label(key) => node.labels.get(key).is_some_and(|v| v == value),
+    };
+    same == constraint.equal
+}
+
+/// A constraint as people write it.
+pub(crate) fn rule(constraint: &Constraint) -> Arc<str> {
+    let key = match &constraint.key {
+        ConstraintKey::Id => "node.id",
+        ConstraintKey::Hostname => "node.hostname",
+        ConstraintKey::Role => "node.role",
+        ConstraintKey::Os => "node.platform.os",
+        ConstraintKey::Arch => "node.platform.arch",
+        ConstraintKey::Label(key) => &format!("node.labels.{key}"),
+    };
+    let operator = if constraint.equal { "==" } else { "!=" };
+    format!("{key} {operator} {}", constraint.value).into()
+}

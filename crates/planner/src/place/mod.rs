@@ -1,0 +1,147 @@
+//! Where: finds a node for each opening. Filters say who may, rank says who should. Never chooses a count.
+//!
+//! Start with [`openings`]. `room` counts what nodes have left and keeps count while this plan places;
+//! `filters` admit and explain; `rank` orders; `home` ties a service to the node of its volumes.
+
+mod ask;
+mod filters;
+mod home;
+mod rank;
+mod room;
+
+pub(crate) use filters::{closed, satisfies};
+
+use crate::Reason;
+use crate::draft::{Draft, Opening};
+use crate::tables::Tables;
+use ask::Ask;
+use model::{Change, Slot, VolumeKey};
+use rank::Ranked;
+use room::Room;
+use std::collections::BTreeMap;
+
+/// Finds nodes for all openings of the draft: services that others refer to come before those.
+pub(crate) fn openings(t: &Tables<'_>, draft: &mut Draft) {
+    if draft.openings.is_empty() {
+        return;
+    }
+    let mut by_group: BTreeMap<usize, Vec<Opening>> = BTreeMap::new();
+    for opening in std::mem::take(&mut draft.openings) {
+        by_group.entry(opening.group).or_default().push(opening);
+    }
+    let groups: Vec<usize> = by_group.keys().copied().collect();
+    let mut room = Room::new(t);
+    for group in rank::referred_first(t, &groups) {
+        let openings = by_group.remove(&group).unwrap_or_default();
+        Batch::new(t, &mut room, group).run(openings, draft);
+    }
+}
+
+/// The openings of one service.
+struct Batch<'r, 'a> {
+    t: &'r Tables<'a>,
+    room: &'r mut Room<'a>,
+    ask: Ask<'r, 'a>,
+    /// Ordinary openings share one ranking, made when the first of them comes.
+    ranked: Option<Ranked>,
+    /// Why ordinary openings find no node, once one did not.
+    nowhere: Option<Reason>,
+}
+
+impl<'r, 'a> Batch<'r, 'a> {
+    fn new(t: &'r Tables<'a>, room: &'r mut Room<'a>, group: usize) -> Self {
+        let ask = Ask::new(t, room, group);
+        Self { t, room, ask, ranked: None, nowhere: None }
+    }
+
+    fn run(mut self, openings: Vec<Opening>, draft: &mut Draft) {
+        let service = self.ask.g.service.id;
+        for opening in openings {
+            if !draft.fits(1) {
+                return;
+            }
+            self.ask.turn_to(&opening);
+            match self.find(&opening) {
+                Ok(node) => self.take(&opening, node, draft),
+                Err(reason) => draft.wait(service, opening.slot, reason),
+            }
+        }
+    }
+
+    /// A node for one opening.
+    fn find(&mut self, opening: &Opening) -> Result<usize, Reason> {
+        if let Slot::Node(id) = opening.slot {
+            return self.on_its_node(self.t.node_of(id));
+        }
+        if let Some((volume, node)) = home::of(self.t, self.room, self.ask.g)? {
+            return self.at_home(volume, node);
+        }
+        if self.ask.is_ordinary() { self.next_best() } else { self.best_of_all() }
+    }
+
+    fn on_its_node(&self, node: Option<usize>) -> Result<usize, Reason> {
+        let Some(node) = node else { return Err(Reason::gather(std::iter::empty())) };
+        match filters::refusal(&self.ask, self.room, node) {
+            None => Ok(node),
+            Some(why) => Err(Reason::Pinned { node: self.t.nodes[node].name.clone(), why }),
+        }
+    }
+
+    fn at_home(&self, volume: VolumeKey, node: usize) -> Result<usize, Reason> {
+        match filters::refusal(&self.ask, self.room, node) {
+            None => Ok(node),
+            Some(why) => Err(Reason::Home { volume, node: self.t.nodes[node].name.clone(), why }),
+        }
+    }
+
+    /// The best node from the shared ranking.
+    fn next_best(&mut self) -> Result<usize, Reason> {
+        if let Some(reason) = &self.nowhere {
+            return Err(reason.clone());
+        }
+        let ranked = self.ranked.get_or_insert_with(|| Ranked::new(&self.ask, self.room));
+        match ranked.next(&self.ask, self.room) {
+            Some(node) => Ok(node),
+            None => {
+                let reason = self.explain();
+                self.nowhere = Some(reason.clone());
+                Err(reason)
+            }
+        }
+    }
+
+    /// The best node for an opening that has wishes of its own.
+    fn best_of_all(&self) -> Result<usize, Reason> {
+        let admitted = (0..self.t.nodes.len()).filter(|n| filters::admit(&self.ask, self.room, *n));
+        admitted.min_by_key(|n| rank::full(&self.ask, self.room, *n)).ok_or_else(|| self.explain())
+    }
+
+    fn explain(&self) -> Reason {
+        let nodes = 0..self.t.nodes.len();
+        Reason::gather(nodes.filter_map(|n| filters::refusal(&self.ask, self.room, n)))
+    }
+
+    /// Takes a node: everything placed after this knows of it.
+    fn take(&mut self, opening: &Opening, node: usize, draft: &mut Draft) {
+        let g = self.ask.g;
+        let homes = home::lacking(self.t, self.room, g);
+        if !draft.fits(1 + homes.len()) {
+            return;
+        }
+        let id = self.t.nodes[node].id;
+        for volume in homes {
+            self.room.homes.insert(volume.clone(), node);
+            draft.push(Change::Home { volume, node: id });
+        }
+        draft.push(Change::Create {
+            service: g.service.id,
+            generation: g.service.generation,
+            slot: opening.slot,
+            node: id,
+            newest: opening.newest,
+            cause: opening.cause.clone(),
+        });
+        self.room.take(opening.group, g.spec, node);
+        self.ask.took(node);
+    }
+}

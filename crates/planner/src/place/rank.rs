@@ -1,0 +1,126 @@
+//! Who should: the order of nodes for one service. A copy goes first where the services it refers to
+//! are, because their names resolve there only; then where its own service has the fewest copies, per
+//! value of each spread label and per node; then where services that refer to it are; then where there
+//! is the most room.
+
+use super::ask::Ask;
+use super::filters::admit;
+use super::room::Room;
+use crate::tables::Tables;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+
+/// How a node ranks, its spread labels aside: the least comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Rank {
+    outer: Outer,
+    inner: Inner,
+}
+
+/// What counts for more than the spread labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Outer {
+    /// How often the slot was tried there in vain.
+    tries: u32,
+    /// Services referred to that are not there.
+    apart: u32,
+}
+
+/// What counts for less than the spread labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Inner {
+    own: u32,
+    no_referrer: bool,
+    tasks: usize,
+    room: Reverse<u64>,
+    node: usize,
+}
+
+fn rank(ask: &Ask<'_, '_>, room: &Room<'_>, node: usize) -> Rank {
+    let left = room.memory_left(node).min(room.memory_unreserved(node));
+    Rank {
+        outer: Outer { tries: ask.tries(node), apart: ask.apart[node] },
+        inner: Inner {
+            own: ask.own(node),
+            no_referrer: !ask.referrer[node],
+            tasks: room.rows[node].tasks,
+            room: Reverse(left),
+            node,
+        },
+    }
+}
+
+/// How a node ranks, spread labels included.
+pub(crate) fn full(ask: &Ask<'_, '_>, room: &Room<'_>, node: usize) -> (Outer, Vec<u32>, Inner) {
+    let rank = rank(ask, room, node);
+    (rank.outer, ask.spread(&ask.path(node)), rank.inner)
+}
+
+/// The nodes that admit a service, ranked: one heap per path of spread values. While copies are placed
+/// ranks only get worse, so the top of a heap is checked when it is looked at, and only then.
+pub(crate) struct Ranked {
+    heaps: Vec<(Vec<String>, BinaryHeap<Reverse<Rank>>)>,
+}
+
+impl Ranked {
+    pub(crate) fn new(ask: &Ask<'_, '_>, room: &Room<'_>) -> Self {
+        let mut by_path: BTreeMap<Vec<String>, Vec<Reverse<Rank>>> = BTreeMap::new();
+        for node in (0..room.rows.len()).filter(|n| admit(ask, room, *n)) {
+            by_path.entry(ask.path(node)).or_default().push(Reverse(rank(ask, room, node)));
+        }
+        Self { heaps: by_path.into_iter().map(|(path, ranks)| (path, ranks.into())).collect() }
+    }
+
+    /// The best node now. It stays in the ranking.
+    pub(crate) fn next(&mut self, ask: &Ask<'_, '_>, room: &Room<'_>) -> Option<usize> {
+        let tops = self.heaps.iter_mut().filter_map(|(path, heap)| {
+            let top = top(heap, ask, room)?;
+            Some((top.outer, ask.spread(path), top.inner))
+        });
+        tops.min().map(|(_, _, inner)| inner.node)
+    }
+}
+
+/// The best node of a heap, after putting right what has changed since it was ranked.
+fn top(heap: &mut BinaryHeap<Reverse<Rank>>, ask: &Ask<'_, '_>, room: &Room<'_>) -> Option<Rank> {
+    while let Some(mut first) = heap.peek_mut() {
+        let node = first.0.inner.node;
+        if !admit(ask, room, node) {
+            std::collections::binary_heap::PeekMut::pop(first);
+            continue;
+        }
+        let is = rank(ask, room, node);
+        if is == first.0 {
+            return Some(is);
+        }
+        first.0 = is;
+    }
+    None
+}
+
+/// The services in an order in which those that are referred to come before those that refer to them.
+/// Cycles are broken where they are entered.
+pub(crate) fn referred_first(t: &Tables<'_>, groups: &[usize]) -> Vec<usize> {
+    let mut order = Vec::with_capacity(groups.len());
+    let mut seen = vec![false; t.groups.len()];
+    for group in groups {
+        visit(t, *group, &mut seen, &mut order);
+    }
+    order.retain(|g| groups.binary_search(g).is_ok());
+    order
+}
+
+fn visit(t: &Tables<'_>, group: usize, seen: &mut [bool], order: &mut Vec<usize>) {
+    if std::mem::replace(&mut seen[group], true) {
+        return;
+    }
+    let service = t.groups[group].service;
+    if let Some(project) = t.state.projects.get(&service.project) {
+        for name in &t.groups[group].spec.refers_to {
+            if let Some(other) = project.services.get(name).and_then(|id| t.group_of(*id)) {
+                visit(t, other, seen, order);
+            }
+        }
+    }
+    order.push(group);
+}

@@ -1,0 +1,131 @@
+//! Which generation, and how fast: copies that are to leave are replaced in an order and at a pace that
+//! keeps the service up. A copy of an older generation waits for its turn, and no turn is given while a
+//! new copy is not well. Never chooses a node.
+//!
+//! The position of a rollout is the state itself: slots whose newest task is of the current generation
+//! have had their turn.
+
+use crate::draft::{Deferred, Draft, Opening};
+use crate::restart::gate;
+use crate::tables::{Group, Held, Tables};
+use model::{Cause, ServiceSpec, UpdateOrder};
+
+/// A slot whose best task is to leave.
+pub(crate) struct Leaving<'g, 'a> {
+    pub(crate) copies: &'g [Held<'a>],
+    pub(crate) best: Held<'a>,
+    pub(crate) cause: Cause,
+}
+
+/// What moves in a service, gathered slot by slot.
+#[derive(Default)]
+pub(crate) struct Progress<'g, 'a> {
+    /// Slots without a copy that is well, of the current generation or to be filled with it.
+    pub(crate) busy: usize,
+    /// Of these, slots in which a copy starts or stops.
+    pub(crate) moving: usize,
+    /// Slots to leave.
+    pub(crate) leaving: Vec<Leaving<'g, 'a>>,
+}
+
+/// Slots that may be between two generations at once.
+fn parallelism(_spec: &ServiceSpec) -> usize {
+    1
+}
+
+/// The order in which a copy is replaced: the stricter one of the old and the new spec.
+pub(crate) fn order(g: &Group<'_>, held: &Held<'_>) -> UpdateOrder {
+    match (g.spec.update_order(), g.spec_of(held.task).update_order()) {
+        (UpdateOrder::StartFirst, UpdateOrder::StartFirst) => UpdateOrder::StartFirst,
+        _ => UpdateOrder::StopFirst,
+    }
+}
+
+/// Gives turns. A slot that had its turn goes on; those forced off their node go at once where nothing
+/// is risked by it; the rest go one after the other, those that do not serve first.
+pub(crate) fn turns<'g>(
+    t: &Tables<'_>,
+    index: usize,
+    mut progress: Progress<'g, '_>,
+    draft: &mut Draft,
+) {
+    let g = &t.groups[index];
+    let (begun, rest): (Vec<_>, Vec<_>) = progress.leaving.drain(..).partition(|l| has_begun(g, l));
+    progress.busy += begun.len();
+    for leaving in &begun {
+        replace(t, index, leaving, draft);
+    }
+    let (updates, forced): (Vec<_>, Vec<_>) =
+        rest.into_iter().partition(|l| matches!(l.cause, Cause::Update { .. }));
+    off_their_node(t, index, &progress, &forced, draft);
+    let mut updates = updates;
+    updates.sort_by_key(|l| (l.best.task.serving(), l.best.task.slot));
+    let turns = parallelism(g.spec).saturating_sub(progress.busy);
+    for leaving in updates.iter().take(turns) {
+        replace(t, index, leaving, draft);
+    }
+}
+
+/// Whether a slot to be updated has had its turn: a task of the current generation was tried.
+fn has_begun(g: &Group<'_>, leaving: &Leaving<'_, '_>) -> bool {
+    matches!(leaving.cause, Cause::Update { .. })
+        && leaving.copies.last().is_some_and(|h| g.current(h.task))
+}
+
+/// Drained nodes and broken constraints. Starting first risks nothing. What holds data goes at once,
+/// because it can go nowhere else. The rest goes one by one.
+fn off_their_node(
+    t: &Tables<'_>,
+    index: usize,
+    progress: &Progress<'_, '_>,
+    forced: &[Leaving<'_, '_>],
+    draft: &mut Draft,
+) {
+    let g = &t.groups[index];
+    let mut one_by_one = progress.moving == 0;
+    for leaving in forced {
+        let stateful = g.spec.stateful() || g.spec_of(leaving.best.task).stateful();
+        match order(g, &leaving.best) {
+            UpdateOrder::StartFirst => replace(t, index, leaving, draft),
+            UpdateOrder::StopFirst if stateful => {
+                draft.stop(leaving.best.task.id, leaving.cause.clone());
+            }
+            UpdateOrder::StopFirst if one_by_one => {
+                one_by_one = false;
+                let (task, cause) = (leaving.best.task.id, leaving.cause.clone());
+                draft.deferred.push(Deferred { group: index, task, cause });
+            }
+            UpdateOrder::StopFirst => {}
+        }
+    }
+}
+
+/// Replaces a copy: opens its slot beside it, or stops it so that its slot is filled afterwards.
+fn replace(t: &Tables<'_>, index: usize, leaving: &Leaving<'_, '_>, draft: &mut Draft) {
+    let g = &t.groups[index];
+    let slot = leaving.best.task.slot;
+    if let Some(reason) = gate(t, g, slot, leaving.copies, draft) {
+        draft.wait(g.service.id, slot, reason);
+        return;
+    }
+    if order(g, &leaving.best) == UpdateOrder::StopFirst {
+        draft.stop(leaving.best.task.id, leaving.cause.clone());
+        return;
+    }
+    draft.openings.push(Opening {
+        group: index,
+        slot,
+        newest: leaving.copies.last().map(|h| h.task.id),
+        cause: leaving.cause.clone(),
+        replaces: Some(leaving.best.node),
+    });
+}
+
+/// Stops the copies that go one by one, of services for which this plan makes no copy.
+pub(crate) fn moves_left(t: &Tables<'_>, draft: &mut Draft) {
+    for Deferred { group, task, cause } in std::mem::take(&mut draft.deferred) {
+        if !draft.creates(t.groups[group].service.id) {
+            draft.stop(task, cause);
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! How many copies, and which: slots that stay, slots that are too many, slots that are missing. Scaling
+//! down takes away what does not run well first, then what unbalances most. Never chooses a node.
+
+use crate::lost::{Standing, standing};
+use crate::place::satisfies;
+use crate::tables::{Group, Held, Tables};
+use model::{Availability, Cause, Node, Readiness, Slot, Wanted};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Which slots of a service there are to be.
+#[derive(Default)]
+pub(crate) struct Wish<'g, 'a> {
+    /// They have a task that counts, or one whose end is to be answered.
+    pub(crate) kept: Vec<&'g [Held<'a>]>,
+    /// They are too many.
+    pub(crate) surplus: Vec<(&'g [Held<'a>], Cause)>,
+    /// They have to be filled; with what tasks they have.
+    pub(crate) missing: Vec<(Slot, &'g [Held<'a>])>,
+}
+
+/// Which slots of a service there are to be.
+pub(crate) fn wish<'g, 'a>(t: &Tables<'a>, g: &'g Group<'a>) -> Wish<'g, 'a> {
+    if g.service.global() { each_node(t, g) } else { a_number(t, g) }
+}
+
+/// Whether a slot is in use: a task of it is wanted, or ended by itself.
+fn in_use(copies: &[Held<'_>]) -> bool {
+    let newest_ended_itself = copies.last().is_some_and(|h| h.task.wanted == Wanted::Run);
+    newest_ended_itself || copies.iter().any(|h| h.task.live())
+}
+
+fn a_number<'g, 'a>(t: &Tables<'a>, g: &'g Group<'a>) -> Wish<'g, 'a> {
+    let mut wish = Wish::default();
+    let mut returning: Vec<&[Held<'a>]> = Vec::new();
+    for copies in g.slots() {
+        match (copies[0].task.slot, in_use(copies)) {
+            (Slot::Node(_), true) => wish.surplus.push((copies, Cause::ScaledDown)),
+            (Slot::Number(_), true) => wish.kept.push(copies),
+            (Slot::Number(_), false) if is_returning(g, copies) => returning.push(copies),
+            _ => {}
+        }
+    }
+    let scale = g.service.scale as usize;
+    if wish.kept.len() > scale {
+        let victims = too_many(t, g, &wish.kept, wish.kept.len() - scale);
+        let (gone, kept): (Vec<_>, Vec<_>) =
+            wish.kept.iter().partition(|c| victims.contains(&c[0].task.slot));
+        wish.kept = kept;
+        wish.surplus.extend(gone.into_iter().map(|c| (c, Cause::ScaledDown)));
+    }
+    fill(g, scale, &returning, &mut wish);
+    wish
+}
+
+/// Whether an unused slot was emptied only to be filled again: its task was unhealthy, is still
+/// stopping, or was of an older generation. Such slots keep their number where they can.
+fn is_returning(g: &Group<'_>, copies: &[Held<'_>]) -> bool {
+    let Some(newest) = copies.last().map(|h| h.task) else { return false };
+    let record = g.service.slots.get(&newest.slot);
+    record.is_some_and(|r| r.after == Some(newest.id))
+        || !newest.state.ended()
+        || !g.current(newest)
+}
+
+/// Fills up to `scale` slots: those that are returning, then the smallest free numbers.
+fn fill<'g, 'a>(
+    g: &'g Group<'a>,
+    scale: usize,
+    returning: &[&'g [Held<'a>]],
+    wish: &mut Wish<'g, 'a>,
+) {
+    let lacking = scale.saturating_sub(wish.kept.len());
+    if lacking == 0 {
+        return;
+    }
+    let mut taken: BTreeSet<Slot> = wish.kept.iter().map(|c| c[0].task.slot).collect();
+    for copies in returning.iter().take(lacking) {
+        taken.insert(copies[0].task.slot);
+        wish.missing.push((copies[0].task.slot, copies));
+    }
+    let free = (1u32..).map(Slot::Number).filter(|s| !taken.contains(s));
+    for slot in free.take(lacking - returning.len().min(lacking)) {
+        wish.missing.push((slot, tasks_in(g, slot)));
+    }
+}
+
+fn tasks_in<'g, 'a>(g: &'g Group<'a>, slot: Slot) -> &'g [Held<'a>] {
+    let from = g.tasks.partition_point(|h| h.task.slot < slot);
+    let len = g.tasks[from..].partition_point(|h| h.task.slot == slot);
+    &g.tasks[from..from + len]
+}
+
+/// How much a slot is worth keeping; the least worthy goes first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Worth {
+    /// Nothing of it runs within reach.
+    Absent,
+    /// Its task does not serve.
+    NotServing,
+    /// Its task serves, and is to leave anyway.
+    Leaving,
+    /// All is well.
+    Serving,
+}
+
+/// The `count` slots to give up.
+fn too_many(t: &Tables<'_>, g: &Group<'_>, kept: &[&[Held<'_>]], count: usize) -> BTreeSet<Slot> {
+    let worth: Vec<(Worth, Option<usize>)> = kept.iter().map(|c| worth(t, g, c)).collect();
+    let crowding = crowding(t, g, &worth);
+    let mut order: Vec<usize> = (0..kept.len()).collect();
+    order.sort_by_key(|i| {
+        let slot = kept[*i][0].task.slot;
+        (worth[*i].0, std::cmp::Reverse(crowding[*i]), std::cmp::Reverse(slot))
+    });
+    order.into_iter().take(count).map(|i| kept[i][0].task.slot).collect()
+}
+
+fn worth(t: &Tables<'_>, g: &Group<'_>, copies: &[Held<'_>]) -> (Worth, Option<usize>) {
+    let live = copies.iter().filter(|h| h.task.live());
+    let worth = live.filter_map(|h| match standing(t, g, h) {
+        Standing::Absent(_) => None,
+        _ if !h.task.serving() => Some((Worth::NotServing, Some(h.node))),
+        Standing::Leaving(_) => Some((Worth::Leaving, Some(h.node))),
+        Standing::Good => Some((Worth::Serving, Some(h.node))),
+    });
+    worth.max_by_key(|(w, _)| *w).unwrap_or((Worth::Absent, None))
+}
+
+/// For each slot, its place in the queue of its node's copies and, outside of that, in the queue of each
+/// spread label's value: taking away the highest first is the same as always taking one from where
+/// there are most.
+fn crowding(t: &Tables<'_>, g: &Group<'_>, slots: &[(Worth, Option<usize>)]) -> Vec<usize> {
+    let spread = &g.spec.placement.spread;
+    let value = |node: usize, label: &String| t.nodes[node].labels.get(label).cloned();
+    let mut rank = vec![0; slots.len()];
+    queue_up(&mut rank, slots, |node| node);
+    for depth in (1..=spread.len()).rev() {
+        let path = |node: usize| -> Vec<Option<String>> {
+            spread[..depth].iter().map(|label| value(node, label)).collect()
+        };
+        queue_up(&mut rank, slots, path);
+    }
+    rank
+}
+
+/// Numbers the slots of each queue anew, in the order they had.
+fn queue_up<K: Ord>(
+    rank: &mut [usize],
+    slots: &[(Worth, Option<usize>)],
+    queue_of: impl Fn(usize) -> K,
+) {
+    let mut queues: BTreeMap<K, Vec<usize>> = BTreeMap::new();
+    for (i, (_, node)) in slots.iter().enumerate() {
+        if let Some(node) = node {
+            queues.entry(queue_of(*node)).or_default().push(i);
+        }
+    }
+    for queue in queues.values_mut() {
+        queue.sort_by_key(|i| rank[*i]);
+        for (place, i) in queue.iter().enumerate() {
+            rank[*i] = place;
+        }
+    }
+}
+
+/// One copy on each node that admits the service: paused nodes keep theirs, drained ones do not, and of
+/// lost ones nothing is asked.
+fn each_node<'g, 'a>(t: &Tables<'a>, g: &'g Group<'a>) -> Wish<'g, 'a> {
+    let mut wish = Wish::default();
+    for copies in g.slots().filter(|c| in_use(c)) {
+        let node = match copies[0].task.slot {
+            Slot::Node(id) => t.node_of(id).map(|i| t.nodes[i]),
+            Slot::Number(_) => None,
+        };
+        match node {
+            None => wish.surplus.push((copies, Cause::ScaledDown)),
+            Some(n) if n.readiness == Readiness::Lost => {}
+            Some(n) if n.availability == Availability::Drain => {
+                wish.surplus.push((copies, Cause::Drained(n.id)));
+            }
+            Some(n) if !satisfies(n, g.spec) => {
+                wish.surplus.push((copies, Cause::Constraint(n.id)));
+            }
+            Some(_) => wish.kept.push(copies),
+        }
+    }
+    let asked = |n: &&&Node| {
+        n.availability == Availability::Active
+            && n.readiness != Readiness::Lost
+            && satisfies(n, g.spec)
+    };
+    for slot in t.nodes.iter().filter(asked).map(|n| Slot::Node(n.id)) {
+        let copies = tasks_in(g, slot);
+        if !in_use(copies) {
+            wish.missing.push((slot, copies));
+        }
+    }
+    wish
+}

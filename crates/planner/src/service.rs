@@ -1,0 +1,212 @@
+//! One service, slot by slot: asks the questions of the other files in their order, and sorts what it
+//! hears into changes, openings and reasons.
+
+use crate::Reason;
+use crate::draft::{Draft, Opening};
+use crate::lost::{Standing, out_of_reach, settled, standing, watched_until};
+use crate::restart::{gate, unhealthy};
+use crate::rollout::{Leaving, Progress, turns};
+use crate::scale::wish;
+use crate::tables::{Group, Held, Tables};
+use model::{
+    Availability, Cause, Readiness, Slot, Task, TaskId, TaskState, Time, UpdateOrder, Wanted,
+};
+use std::cmp::Reverse;
+
+/// Decides all of one service but the nodes of its new copies.
+pub(crate) fn decide(t: &Tables<'_>, index: usize, draft: &mut Draft) {
+    let g = &t.groups[index];
+    if g.service.removed {
+        for held in g.tasks.iter().filter(|h| h.task.live()) {
+            draft.stop(held.task.id, Cause::Removed);
+        }
+        return;
+    }
+    let wish = wish(t, g);
+    for (copies, cause) in &wish.surplus {
+        give_up(copies, cause, draft);
+    }
+    let mut progress = Progress::default();
+    for copies in wish.kept {
+        keep(t, index, copies, &mut progress, draft);
+    }
+    for (slot, copies) in wish.missing {
+        fill(t, index, slot, copies, &mut progress, draft);
+    }
+    turns(t, index, progress, draft);
+}
+
+/// Takes back the wish for every live task, and for the newest where it ended by itself, so that nothing
+/// follows it.
+fn give_up(copies: &[Held<'_>], cause: &Cause, draft: &mut Draft) {
+    let newest = copies.last().map(|h| h.task.id);
+    for task in copies.iter().map(|h| h.task).filter(|task| task.wanted == Wanted::Run) {
+        if task.live() || Some(task.id) == newest {
+            draft.stop(task.id, cause.clone());
+        }
+    }
+}
+
+/// A slot that stays: looks after its best task, and fills it when it has none.
+fn keep<'g, 'a>(
+    t: &Tables<'_>,
+    index: usize,
+    copies: &'g [Held<'a>],
+    progress: &mut Progress<'g, 'a>,
+    draft: &mut Draft,
+) {
+    let g = &t.groups[index];
+    let Some((best, standing)) = best(t, g, copies) else {
+        let slot = copies[0].task.slot;
+        return fill(t, index, slot, copies, progress, draft);
+    };
+    let ready = t.nodes[best.node].readiness == Readiness::Ready;
+    if ready && best.task.state == TaskState::Running && !best.task.healthy {
+        return ailing(t, g, best, progress, draft);
+    }
+    match standing {
+        Standing::Leaving(cause) => progress.leaving.push(Leaving { copies, best: *best, cause }),
+        _ if settled(t, g, best) => stop_others(t, g, copies, best.task.id, draft),
+        _ => {
+            progress.busy += 1;
+            progress.moving += 1;
+            if best.task.serving() {
+                draft.wake(watched_until(g.spec_of(best.task), best.task));
+            }
+        }
+    }
+}
+
+/// The task that speaks for its slot: one that may stay before one that is to leave, then the newest
+/// generation, then the longest healthy, then the oldest.
+fn best<'g, 'a>(
+    t: &Tables<'_>,
+    g: &Group<'_>,
+    copies: &'g [Held<'a>],
+) -> Option<(&'g Held<'a>, Standing)> {
+    let within_reach = copies.iter().filter(|h| h.task.live()).filter_map(|h| {
+        let standing = standing(t, g, h);
+        (!matches!(standing, Standing::Absent(_))).then_some((h, standing))
+    });
+    within_reach.max_by_key(|(h, standing)| {
+        let healthy_since = h.task.healthy_since.unwrap_or(Time(u64::MAX));
+        let stays = *standing == Standing::Good;
+        (stays, h.task.generation, Reverse(healthy_since), Reverse(h.task.id))
+    })
+}
+
+/// A task that runs and fails its health check.
+fn ailing(
+    t: &Tables<'_>,
+    g: &Group<'_>,
+    best: &Held<'_>,
+    progress: &mut Progress<'_, '_>,
+    draft: &mut Draft,
+) {
+    progress.busy += 1;
+    progress.moving += 1;
+    if g.current(best.task) {
+        unhealthy(t, g, best.task, draft);
+    } else {
+        draft.stop(best.task.id, Cause::Update { generation: g.service.generation });
+    }
+}
+
+/// Stops every other task of the slot that is within reach: the winner is well.
+fn stop_others(
+    t: &Tables<'_>,
+    g: &Group<'_>,
+    copies: &[Held<'_>],
+    winner: TaskId,
+    draft: &mut Draft,
+) {
+    for held in copies.iter().filter(|h| h.task.live() && h.task.id != winner) {
+        match standing(t, g, held) {
+            Standing::Absent(_) => {}
+            Standing::Leaving(cause) => draft.stop(held.task.id, cause),
+            Standing::Good => draft.stop(held.task.id, Cause::Duplicate(winner)),
+        }
+    }
+}
+
+/// A slot in which nothing counts: opens it, or says why it has to wait.
+fn fill(
+    t: &Tables<'_>,
+    index: usize,
+    slot: Slot,
+    copies: &[Held<'_>],
+    progress: &mut Progress<'_, '_>,
+    draft: &mut Draft,
+) {
+    let g = &t.groups[index];
+    let reason = gate(t, g, slot, copies, draft).or_else(|| blocked(t, g, copies));
+    progress.busy += usize::from(reason != Some(Reason::Completed));
+    progress.moving += usize::from(matches!(reason, Some(Reason::Stopping { .. })));
+    match reason {
+        Some(reason) => draft.wait(g.service.id, slot, reason),
+        None => draft.openings.push(Opening {
+            group: index,
+            slot,
+            newest: copies.last().map(|h| h.task.id),
+            cause: cause(t, g, copies),
+            replaces: None,
+        }),
+    }
+}
+
+/// What of a slot's earlier tasks keeps a new one from starting: one that stops first and has not
+/// stopped yet; one with data whose end nobody can confirm.
+fn blocked(t: &Tables<'_>, g: &Group<'_>, copies: &[Held<'_>]) -> Option<Reason> {
+    copies.iter().filter(|h| h.task.holds()).find_map(|held| {
+        let node = t.nodes[held.node];
+        let stateful = g.spec.stateful() || g.spec_of(held.task).stateful();
+        if out_of_reach(t, node).is_some() {
+            return stateful.then(|| unconfirmed(t, g, held));
+        }
+        (crate::rollout::order(g, held) == UpdateOrder::StopFirst)
+            .then(|| Reason::Stopping { node: node.name.clone() })
+    })
+}
+
+/// A task with data that is out of reach: names its volume and its node.
+fn unconfirmed(t: &Tables<'_>, g: &Group<'_>, held: &Held<'_>) -> Reason {
+    let node = t.nodes[held.node];
+    let why = crate::place::closed(t, node).unwrap_or(crate::Why::Lost);
+    let spec = if g.spec.stateful() { g.spec } else { g.spec_of(held.task) };
+    let volume = spec.writable_volumes().next();
+    match volume {
+        Some(volume) => Reason::Home {
+            volume: model::VolumeKey { project: g.service.project.clone(), volume: volume.clone() },
+            node: node.name.clone(),
+            why,
+        },
+        None => Reason::Stopping { node: node.name.clone() },
+    }
+}
+
+/// Why a slot is filled.
+fn cause(t: &Tables<'_>, g: &Group<'_>, copies: &[Held<'_>]) -> Cause {
+    let Some(held) = copies.last() else { return Cause::Wanted };
+    let (task, node) = (held.task, t.nodes[held.node]);
+    if let Some(cause) = out_of_reach(t, node).filter(|_| !task.state.ended()) {
+        return cause;
+    }
+    let record = g.service.slots.get(&task.slot);
+    if !g.current(task) {
+        return Cause::Update { generation: g.service.generation };
+    }
+    if ended_itself(task) {
+        return Cause::Ended(task.id);
+    }
+    if record.is_some_and(|r| r.after == Some(task.id)) {
+        return Cause::Unhealthy(task.id);
+    }
+    if node.availability == Availability::Drain {
+        return Cause::Drained(node.id);
+    }
+    Cause::Wanted
+}
+
+fn ended_itself(task: &Task) -> bool {
+    task.state.ended() && task.wanted == Wanted::Run
+}
