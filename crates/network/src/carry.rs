@@ -38,7 +38,7 @@ pub(crate) async fn carry(
     let carried = pump(&mut client, &mut stream, &counters.sent, &counters.received);
     let carried = match link {
         None => carried.await.is_ok(),
-        Some(link) => link.run_until_cancelled(carried).await.is_some_and(|done| done.is_ok()),
+        Some(link) => matches!(link.run_until_cancelled(carried).await, Some(Ok(()))),
     };
     if !carried {
         socket::reset_on_close(&client);

@@ -76,13 +76,14 @@ impl Core {
         }
         self.set_routes(&picture);
         self.set_admissions(&picture);
+        let remotes = picture.remotes();
+        self.picture.send_replace(Arc::new(Current::new(Some(picture))));
         for (lane, place) in self.lanes.iter().enumerate() {
-            for peer in place.set_peers(&picture.remotes()) {
+            for peer in place.set_peers(&remotes) {
                 place.handle.spawn(peer::tend(Arc::clone(self), lane, peer));
             }
         }
         let binds: BTreeSet<Bind> = lock(&self.routes).keys().copied().collect();
-        self.picture.send_replace(Arc::new(Current::new(Some(picture))));
         doors.retain(|bind, _| binds.contains(bind));
         for bind in binds {
             doors.entry(bind).or_insert_with(|| Door::open(self, bind));

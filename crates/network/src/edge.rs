@@ -6,7 +6,7 @@ use crate::disk;
 use crate::inbound;
 use crate::lane::Lane;
 use crate::limits::{CONNECTIONS, HOLD};
-use crate::picture::Picture;
+use crate::picture::{Current, Picture};
 use crate::remark::Remark;
 use crate::security::{IdentityFiles, Security};
 use crate::socket::Listener;
@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// How to run an edge.
@@ -124,7 +125,7 @@ impl Edge {
         let core = Arc::new(Core::new(config, lanes));
         recall(&core);
         spawn(&taking, inbound::accept(Arc::clone(&core), peers));
-        spawn(&taking, remember(Arc::clone(&core)));
+        spawn(&taking, remember(Arc::clone(&core), core.picture.subscribe()));
         spawn(&taking, obey(Arc::clone(&core), control, taking.clone()));
         Ok(Self { core, address, taking, carrying })
     }
@@ -217,8 +218,7 @@ fn recall(core: &Arc<Core>) {
 }
 
 /// Keeps the newest picture on disk. Serving never waits for it.
-async fn remember(core: Arc<Core>) {
-    let mut changes = core.picture.subscribe();
+async fn remember(core: Arc<Core>, mut changes: watch::Receiver<Arc<Current>>) {
     while changes.changed().await.is_ok() {
         let current = Arc::clone(&changes.borrow_and_update());
         let path = core.config.picture.clone();

@@ -107,7 +107,7 @@ async fn listen(core: &Core, stream: Stream, greeting: &Greeting) {
     count(&counters.total);
     let open = Open::new(&counters.open);
     let carried = pump(&mut caller, &mut replica, &counters.sent, &counters.received);
-    if !removed.run_until_cancelled(carried).await.is_some_and(|done| done.is_ok()) {
+    if !matches!(removed.run_until_cancelled(carried).await, Some(Ok(()))) {
         caller.reset();
         replica.reset();
     }

@@ -44,5 +44,5 @@ pub use edge::{Config, Edge, Error};
 pub use feed::{EdgeState, Feed};
 pub use picture::{Bind, PeerEdge, Picture};
 pub use remark::Remark;
-pub use security::{IdentityFiles, Security, Tls};
+pub use security::{HolderOf, IdentityFiles, NameOf, Reload, Security, Tls};
 pub use status::{Link, PublishedPort, Status};

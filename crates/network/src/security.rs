@@ -19,6 +19,13 @@ pub enum Security {
     Tls(Tls),
 }
 
+/// Gives the name under which a node's certificate is verified.
+pub type NameOf = dyn Fn(NodeId) -> ServerName<'static> + Send + Sync;
+/// Gives the node that a certificate chain belongs to.
+pub type HolderOf = dyn Fn(&[CertificateDer<'_>]) -> Option<(ClusterId, NodeId)> + Send + Sync;
+/// Loads an identity from its files.
+pub type Reload = dyn Fn(&IdentityFiles) -> Result<(), String> + Send + Sync;
+
 /// Mutual TLS between edges. The functions are asked on every connection, so an identity that was exchanged
 /// meanwhile is used from the next one on.
 pub struct Tls {
@@ -27,11 +34,11 @@ pub struct Tls {
     /// For dialling; must verify the name it is given. `None` while there is no identity yet.
     pub client: Box<dyn Fn() -> Option<Arc<ClientConfig>> + Send + Sync>,
     /// The name under which a node's certificate is verified.
-    pub name: Box<dyn Fn(NodeId) -> ServerName<'static> + Send + Sync>,
+    pub name: Box<NameOf>,
     /// The node that a certificate chain, already verified against the authority, belongs to.
-    pub holder: Box<dyn Fn(&[CertificateDer<'_>]) -> Option<(ClusterId, NodeId)> + Send + Sync>,
+    pub holder: Box<HolderOf>,
     /// Loads an exchanged identity from its files. The error must not contain any part of a key.
-    pub reload: Box<dyn Fn(&IdentityFiles) -> Result<(), String> + Send + Sync>,
+    pub reload: Box<Reload>,
 }
 
 impl fmt::Debug for Tls {

@@ -4,7 +4,7 @@ use crate::limits::BACKLOG;
 use crate::picture::Bind;
 use rustix::net::sockopt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsFd;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
@@ -22,15 +22,14 @@ pub(crate) struct Listener {
 impl Listener {
     /// Listens on `bind`: on one address, or on all of both families where the host has IPv6.
     pub(crate) fn bind(bind: Bind) -> io::Result<Self> {
-        match bind.address {
-            Some(address) => Self::bind_to(SocketAddr::new(address, bind.port)),
-            None => Self::bind_to(SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), bind.port))
-                .or_else(|error| match lacks_ipv6(&error) {
-                    true => {
-                        Self::bind_to(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), bind.port))
-                    }
-                    false => Err(error),
-                }),
+        if let Some(address) = bind.address {
+            return Self::bind_to(SocketAddr::new(address, bind.port));
+        }
+        match Self::bind_to(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), bind.port)) {
+            Err(error) if lacks_ipv6(&error) => {
+                Self::bind_to(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), bind.port))
+            }
+            bound => bound,
         }
     }
 

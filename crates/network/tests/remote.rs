@@ -1,0 +1,325 @@
+//! Replicas on another node, reached through its edge: plainly and over mutual TLS, and who is refused.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+#[path = "support/authority.rs"]
+mod authority;
+mod support;
+
+use authority::Authority;
+use model::{ClusterId, NodeId, Route};
+use network::{Edge, IdentityFiles, Picture, Remark, Security};
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use support::*;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// The edges of two nodes. The replicas listed below are on node 2; clients connect to node 1.
+struct Pair {
+    near: Edge,
+    far: Edge,
+    published: u16,
+    target: u16,
+    remarks: [Remarks; 2],
+    folders: [tempfile::TempDir; 2],
+}
+
+impl Pair {
+    async fn start(near: Security, far: Security) -> Self {
+        let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let (near, near_remarks) = config(folders[0].path(), near);
+        let (far, far_remarks) = config(folders[1].path(), far);
+        Self {
+            near: Edge::start(near).await.unwrap(),
+            far: Edge::start(far).await.unwrap(),
+            published: free_port(),
+            target: free_port(),
+            remarks: [near_remarks, far_remarks],
+            folders: folders,
+        }
+    }
+
+    async fn plain() -> Self {
+        Self::start(Security::Plain, Security::Plain).await
+    }
+
+    fn nodes(&self) -> Vec<(u64, SocketAddr)> {
+        vec![(1, self.near.address()), (2, self.far.address())]
+    }
+
+    fn route(&self, replicas: &[(u64, bool)]) -> Route {
+        let backends: Vec<_> =
+            replicas.iter().map(|&(n, serving)| backend(n, 2, serving)).collect();
+        route(self.published, self.target, &backends)
+    }
+
+    fn serve_near(&self, index: u64, replicas: &[(u64, bool)]) {
+        assert!(self.near.serve(self.picture(index, 1, replicas)));
+    }
+
+    fn serve_far(&self, index: u64, replicas: &[(u64, bool)]) {
+        assert!(self.far.serve(self.picture(index, 2, replicas)));
+    }
+
+    /// For one of the nodes. The host being the same, each publishes on an address of its own.
+    fn picture(&self, index: u64, node: u8, replicas: &[(u64, bool)]) -> Picture {
+        let mut route = self.route(replicas);
+        route.port.host_ip = Some([127, 0, 0, node].into());
+        Picture { node: NodeId(node.into()), ..picture(index, &[route], &self.nodes()) }
+    }
+
+    fn serve(&self, index: u64, replicas: &[(u64, bool)]) {
+        self.serve_far(index, replicas);
+        self.serve_near(index, replicas);
+    }
+}
+
+async fn carries(pair: &Pair) {
+    let _replicas = [Replica::start(1, pair.target), Replica::start(2, pair.target)];
+    pair.serve(1, &[(1, true), (2, true)]);
+    let mut open = Vec::new();
+    let mut each = [0; 3];
+    for _ in 0..30 {
+        let mut stream = connect(pair.published).await;
+        each[usize::try_from(who(&mut stream).await.unwrap()).unwrap()] += 1;
+        open.push(stream);
+    }
+    assert_eq!(each, [0, 15, 15]);
+    for stream in &mut open {
+        echo(stream, &vec![7; 100_000]).await;
+    }
+    let mut last = open.pop().unwrap();
+    last.write_all(b"last words").await.unwrap();
+    last.shutdown().await.unwrap();
+    let mut rest = Vec::new();
+    last.read_to_end(&mut rest).await.unwrap();
+    assert_eq!(rest, b"last wordsbye");
+    assert_eq!(pair.far.status().for_others.total, 30);
+    drop(open);
+    until("all is over", || pair.near.status().carried + pair.far.status().carried == 0).await;
+    assert!(pair.near.status().links.iter().all(|l| l.node == NodeId(2) && l.reachable));
+}
+
+#[tokio::test]
+async fn plainly() {
+    carries(&Pair::plain().await).await;
+}
+
+#[tokio::test]
+async fn over_mutual_tls() {
+    let authority = Authority::new(cluster());
+    carries(&Pair::start(authority.tls(1), authority.tls(2)).await).await;
+}
+
+#[tokio::test]
+async fn a_broken_connection_is_a_reset_at_the_far_end_too() {
+    let pair = Pair::plain().await;
+    let replica = Replica::start(1, pair.target);
+    pair.serve(1, &[(1, true)]);
+    let mut stream = connect(pair.published).await;
+    who(&mut stream).await.unwrap();
+    let Pair { far, .. } = pair;
+    drop(far);
+    assert!(who(&mut stream).await.is_err());
+    drop(replica);
+}
+
+#[tokio::test]
+async fn a_dead_replica_there_is_passed_over_and_its_node_is_not() {
+    let pair = Pair::plain().await;
+    let _replica = Replica::start(1, pair.target);
+    pair.serve(1, &[(1, true), (2, true)]);
+    for _ in 0..10 {
+        assert_eq!(who(&mut connect(pair.published).await).await.unwrap(), 1);
+    }
+    let port = &pair.near.status().ports[0];
+    assert_eq!((port.ejected, port.counts.unanswered), (1, 0));
+    let remarks = pair.remarks[0].lock().unwrap();
+    assert!(!remarks.iter().any(|r| matches!(r, Remark::LinkDown { .. })), "{remarks:?}");
+}
+
+#[tokio::test]
+async fn a_node_that_cannot_be_reached_is_avoided_until_it_can() {
+    let pair = Pair::plain().await;
+    let target = pair.target;
+    let _replicas = [Replica::start(1, target), Replica::start(2, target)];
+    let nowhere: SocketAddr = format!("127.0.0.1:{}", free_port()).parse().unwrap();
+    let mut both = route(pair.published, target, &[backend(1, 2, true), backend(2, 1, true)]);
+    both.port.host_ip = Some([127, 0, 0, 1].into());
+    pair.near.serve(picture(1, &[both.clone()], &[(1, nowhere), (2, nowhere)]));
+    for _ in 0..5 {
+        assert_eq!(who(&mut connect(pair.published).await).await.unwrap(), 2);
+    }
+    until("it is noticed", || pair.near.status().links.iter().any(|l| !l.reachable)).await;
+    pair.serve_far(2, &[(1, true)]);
+    pair.near.serve(picture(2, &[both], &pair.nodes()));
+    until("it is reached", || pair.near.status().links.iter().all(|l| l.reachable)).await;
+    let mut seen = std::collections::BTreeSet::new();
+    until("a link", || pair.near.status().ports[0].ejected == 0).await;
+    for _ in 0..10 {
+        seen.insert(who(&mut connect(pair.published).await).await.unwrap());
+    }
+    assert_eq!(seen, [1, 2].into());
+}
+
+#[tokio::test]
+async fn an_edge_that_was_restarted_is_used_again() {
+    let pair = Pair::plain().await;
+    let _replica = Replica::start(1, pair.target);
+    pair.serve(1, &[(1, true)]);
+    assert_eq!(who(&mut connect(pair.published).await).await.unwrap(), 1);
+    let Pair { near, far, published, folders, .. } = pair;
+    let address = far.address();
+    drop(far);
+    until("it is gone", || std::net::TcpStream::connect(address).is_err()).await;
+    let mut held = connect(published).await;
+    let (mut config, _) = config(folders[1].path(), Security::Plain);
+    config.address = address;
+    let _again = Edge::start(config).await.unwrap();
+    assert_eq!(who(&mut held).await.unwrap(), 1, "held while it restarted");
+    assert_eq!(who(&mut connect(published).await).await.unwrap(), 1);
+    assert_eq!(near.status().ports[0].counts.unanswered, 0);
+}
+
+#[tokio::test]
+async fn an_edge_that_has_not_heard_of_a_replica_yet_waits_for_its_picture() {
+    let pair = Pair::plain().await;
+    let _replica = Replica::start(1, pair.target);
+    pair.serve(1, &[]);
+    pair.serve_near(2, &[(1, true)]);
+    let mut stream = connect(pair.published).await;
+    until("it is carried", || pair.near.status().ports[0].counts.open == 1).await;
+    pair.serve_far(2, &[(1, true)]);
+    assert_eq!(who(&mut stream).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_removed_node_loses_its_connections_and_gets_no_new_ones() {
+    let pair = Pair::plain().await;
+    let _replica = Replica::start(1, pair.target);
+    pair.serve(1, &[(1, true)]);
+    let mut stream = connect(pair.published).await;
+    who(&mut stream).await.unwrap();
+    let mut without = pair.picture(2, 2, &[(1, true)]);
+    without.nodes.retain(|n| n.id != NodeId(1));
+    pair.far.serve(without);
+    assert!(who(&mut stream).await.is_err());
+    let total = pair.far.status().for_others.total;
+    assert!(who(&mut connect(pair.published).await).await.is_err());
+    assert_eq!(pair.far.status().for_others.total, total);
+}
+
+/// Greets the far edge by hand.
+async fn greet(pair: &Pair, cluster: &ClusterId, node: u64) -> TcpStream {
+    let mut stream = TcpStream::connect(pair.far.address()).await.unwrap();
+    let mut greeting = b"edge\x01".to_vec();
+    greeting.extend(cluster.0.as_bytes());
+    greeting.extend(node.to_be_bytes());
+    stream.write_all(&greeting).await.unwrap();
+    stream
+}
+
+/// Asks for a replica by hand; what the edge says.
+async fn ask(stream: &mut TcpStream, task: (u64, u32), port: u16) -> std::io::Result<u64> {
+    let mut question = vec![1];
+    question.extend(task.0.to_be_bytes());
+    question.extend(task.1.to_be_bytes());
+    question.extend(port.to_be_bytes());
+    question.extend(0_u64.to_be_bytes());
+    question.extend(200_u16.to_be_bytes());
+    stream.write_all(&question).await?;
+    who(stream).await
+}
+
+#[tokio::test]
+async fn only_replicas_of_the_picture_can_be_asked_for() {
+    let [here, connected, unknown, leaving] = [1, 2, 5, 6];
+    let pair = Pair::plain().await;
+    let _replica = Replica::start(1, pair.target);
+    let foreign = backend(3, 1, true);
+    let mut shown = pair.route(&[(1, true), (2, false)]);
+    shown.backends.push(foreign);
+    let shown = picture(1, &[shown], &pair.nodes());
+    pair.far.serve(Picture { node: NodeId(2), ..shown });
+    let mut stream = greet(&pair, &cluster(), 1).await;
+    assert_eq!(who(&mut stream).await.unwrap(), here);
+    assert_eq!(ask(&mut stream, (1, 0), 22).await.unwrap(), unknown, "another port");
+    assert_eq!(ask(&mut stream, (1, 1), pair.target).await.unwrap(), unknown, "no such task");
+    assert_eq!(ask(&mut stream, (3, 0), pair.target).await.unwrap(), unknown, "another node's");
+    assert_eq!(ask(&mut stream, (2, 0), pair.target).await.unwrap(), leaving, "a stopping one");
+    assert_eq!(ask(&mut stream, (1, 0), pair.target).await.unwrap(), connected);
+    assert_eq!(who(&mut stream).await.unwrap(), 1);
+    echo(&mut stream, b"bytes").await;
+}
+
+#[tokio::test]
+async fn strangers_are_dropped() {
+    let pair = Pair::plain().await;
+    pair.serve(1, &[(1, true)]);
+    let other = ClusterId("f".repeat(32));
+    for (cluster, node) in [(&other, 1), (&cluster(), 77)] {
+        let mut stream = greet(&pair, cluster, node).await;
+        assert!(who(&mut stream).await.is_err(), "{cluster} {node}");
+    }
+    let mut browser = TcpStream::connect(pair.far.address()).await.unwrap();
+    browser
+        .write_all(&b"GET / HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n"[..])
+        .await
+        .unwrap();
+    assert!(who(&mut browser).await.is_err());
+    let stranger = |r: &&Remark| matches!(r, Remark::Stranger { .. });
+    let remarked = || pair.remarks[1].lock().unwrap().iter().filter(stranger).count();
+    until("each is remarked", || remarked() == 3).await;
+}
+
+#[tokio::test]
+async fn one_address_cannot_keep_all_handshakes_to_itself() {
+    let pair = Pair::plain().await;
+    pair.serve(1, &[]);
+    let mut silent = Vec::new();
+    for _ in 0..network::limits::HANDSHAKES_PER_ADDRESS {
+        silent.push(TcpStream::connect(pair.far.address()).await.unwrap());
+    }
+    let mut more = greet(&pair, &cluster(), 1).await;
+    assert!(who(&mut more).await.is_err());
+    silent.pop();
+    let welcomed = async { while who(&mut greet(&pair, &cluster(), 1).await).await.is_err() {} };
+    tokio::time::timeout(SOON, welcomed).await.expect("room for one again");
+}
+
+#[tokio::test]
+async fn a_foreign_authority_is_refused() {
+    let (ours, foreign) = (Authority::new(cluster()), Authority::new(cluster()));
+    let pair = Pair::start(foreign.tls(1), ours.tls(2)).await;
+    let _replica = Replica::start(1, pair.target);
+    pair.serve(1, &[(1, true)]);
+    assert!(who(&mut connect(pair.published).await).await.is_err());
+    assert_eq!(pair.far.status().for_others.total, 0);
+}
+
+#[tokio::test]
+async fn a_certificate_speaks_for_its_own_node_only() {
+    let authority = Authority::new(cluster());
+    // Node 3's certificate on node 1: right authority, wrong name.
+    let pair = Pair::start(authority.tls(3), authority.tls(2)).await;
+    let _replica = Replica::start(1, pair.target);
+    pair.serve(1, &[(1, true)]);
+    assert!(who(&mut connect(pair.published).await).await.is_err());
+    assert_eq!(pair.far.status().for_others.total, 0);
+}
+
+#[tokio::test]
+async fn an_exchanged_identity_is_used_from_the_next_connection_on() {
+    let authority = Authority::new(cluster());
+    let (security, used) = authority.counted(1);
+    let pair = Pair::start(security, authority.tls(2)).await;
+    let _replica = Replica::start(1, pair.target);
+    pair.serve(1, &[(1, true)]);
+    let mut stream = connect(pair.published).await;
+    who(&mut stream).await.unwrap();
+    let feed = network::Feed::start(pair.folders[0].path().join("edge.sock"));
+    feed.identity(IdentityFiles { certificate: "second".into(), ..IdentityFiles::default() });
+    until("it is dialled anew", || used.load(Ordering::SeqCst) > 0).await;
+    echo(&mut stream, b"unharmed").await;
+    assert_eq!(who(&mut connect(pair.published).await).await.unwrap(), 1);
+}
