@@ -73,7 +73,7 @@ pub fn volume_name(project: &ProjectName, volume: &VolumeName) -> String {
 }
 
 /// What the engine calls a project's network.
-pub(crate) fn network_name(project: &ProjectName) -> String {
+pub fn network_name(project: &ProjectName) -> String {
     format!("cl_{project}")
 }
 

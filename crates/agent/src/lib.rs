@@ -26,7 +26,7 @@ mod task;
 pub use action::{Action, Create, CreateMount, CreateMountSource, Kind, Network, Subject};
 pub use agent::Agent;
 pub use container::{Container, ContainerId, Health, Phase};
-pub use create::{create, label, volume_name};
+pub use create::{create, label, network_name, volume_name};
 pub use input::{ActionResult, Input, Observation};
 pub use output::{Event, Output};
 pub use settings::Settings;

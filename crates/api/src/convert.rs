@@ -37,7 +37,10 @@ pub fn port(field: &'static str, number: u32) -> Result<u16, InvalidMessage> {
 }
 
 /// Parses an address that may be left out.
-pub fn optional_address(field: &'static str, text: &str) -> Result<Option<SocketAddr>, InvalidMessage> {
+pub fn optional_address(
+    field: &'static str,
+    text: &str,
+) -> Result<Option<SocketAddr>, InvalidMessage> {
     if text.is_empty() { Ok(None) } else { parse(field, text).map(Some) }
 }
 

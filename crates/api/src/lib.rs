@@ -9,7 +9,7 @@ mod convert;
 mod encoding;
 
 #[expect(missing_docs, reason = "generated; the protocol files hold the documentation")]
-#[expect(clippy::pedantic, reason = "generated")]
+#[allow(clippy::pedantic, clippy::allow_attributes_without_reason, reason = "generated")]
 pub mod v1 {
     tonic::include_proto!("cluster.v1");
 }

@@ -2,6 +2,7 @@
 
 use crate::clock;
 use crate::folder::{self, Folder};
+use crate::tasks::Tasks;
 use agent::{Action, Agent, ContainerId, Input, Observation, Output};
 use model::{TaskId, View};
 use std::sync::{Arc, Mutex};
@@ -37,6 +38,7 @@ impl Agenting {
         folder: Folder,
         engine: docker::Engine,
         reports: mpsc::UnboundedSender<Outgoing>,
+        tasks: &Tasks,
     ) -> Arc<Self> {
         let (outputs, received) = mpsc::unbounded_channel();
         let last = agent.view().map(Arc::clone);
@@ -47,11 +49,11 @@ impl Agenting {
             views: watch::Sender::new(last),
             engine_ready: watch::Sender::new(false),
         });
-        tokio::spawn(Arc::clone(&driver).carry_out(received, engine.clone(), reports));
-        tokio::spawn(Arc::clone(&driver).wake());
-        tokio::spawn(Arc::clone(&driver).listen(engine.clone()));
-        tokio::spawn(Arc::clone(&driver).read_memory(engine));
-        tokio::spawn(Arc::clone(&driver).keep_view(folder));
+        tasks.spawn(Arc::clone(&driver).carry_out(received, engine.clone(), reports));
+        tasks.spawn(Arc::clone(&driver).wake());
+        tasks.spawn(Arc::clone(&driver).listen(engine.clone()));
+        tasks.spawn(Arc::clone(&driver).read_memory(engine));
+        tasks.spawn(Arc::clone(&driver).keep_view(folder));
         driver
     }
 
@@ -103,8 +105,12 @@ impl Agenting {
     ) {
         while let Some(output) = outputs.recv().await {
             match output {
-                Output::Do(action) => drop(tokio::spawn(Arc::clone(&self).execute(engine.clone(), action))),
-                Output::Report { number, report } => drop(reports.send(Outgoing { number, report })),
+                Output::Do(action) => {
+                    drop(tokio::spawn(Arc::clone(&self).execute(engine.clone(), action)))
+                }
+                Output::Report { number, report } => {
+                    drop(reports.send(Outgoing { number, report }))
+                }
                 Output::Resync => drop(tokio::spawn(Arc::clone(&self).resync(engine.clone()))),
                 Output::Event(event) => log(&event),
             }
@@ -179,7 +185,8 @@ impl Agenting {
             views.borrow_and_update();
             let Some(snapshot) = snapshot else { continue };
             let (path, bytes) = (folder.view(), api::encode(&snapshot));
-            let written = tokio::task::spawn_blocking(move || folder::write(&path, &bytes, 0o600)).await;
+            let written =
+                tokio::task::spawn_blocking(move || folder::write(&path, &bytes, 0o600)).await;
             if let Ok(Err(why)) = written {
                 error!(why = format!("{why:#}"), "the last view cannot be kept");
             }
@@ -190,9 +197,14 @@ impl Agenting {
 fn log(event: &agent::Event) {
     use agent::Event;
     match event {
-        Event::ViewRefused { .. } | Event::Isolated | Event::EngineOut { .. } => warn!(%event, "agent"),
+        Event::ViewRefused { .. } | Event::Isolated | Event::EngineOut { .. } => {
+            warn!(%event, "agent")
+        }
         Event::ActionFailed { .. } => warn!(%event, "agent"),
-        Event::Confirmed | Event::EngineBack | Event::RestartedInPlace { .. } | Event::Orphan { .. } => {
+        Event::Confirmed
+        | Event::EngineBack
+        | Event::RestartedInPlace { .. }
+        | Event::Orphan { .. } => {
             info!(%event, "agent");
         }
     }

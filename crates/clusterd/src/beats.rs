@@ -69,7 +69,11 @@ async fn connection(
         let offset = Duration::from_millis(clock::wall().0.abs_diff(reply.wall_ms));
         if offset > limits::WARN_CLOCK_OFFSET && !warned {
             warned = true;
-            warn!(manager = manager.0, offset_ms = offset.as_millis() as u64, "the clocks of two hosts differ");
+            warn!(
+                manager = manager.0,
+                offset_ms = offset.as_millis() as u64,
+                "the clocks of two hosts differ"
+            );
         }
         tokio::time::sleep(beat).await;
         tokio::time::timeout(redial, sender.send(next(node, sequence))).await??;

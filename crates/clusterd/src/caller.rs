@@ -67,12 +67,16 @@ impl Roster {
             Some(role) => *role,
             None if known.nodes.is_empty() => *role,
             None => {
-                return Err(Status::permission_denied(format!("node {id} is not in the cluster (any more)")));
+                return Err(Status::permission_denied(format!(
+                    "node {id} is not in the cluster (any more)"
+                )));
             }
         };
         match (right, role) {
             (Right::Node, _) | (Right::Manager, Role::Manager) => Ok(*id),
-            (Right::Manager, Role::Worker) => Err(Status::permission_denied(format!("node {id} is not a manager"))),
+            (Right::Manager, Role::Worker) => {
+                Err(Status::permission_denied(format!("node {id} is not a manager")))
+            }
         }
     }
 
@@ -139,7 +143,10 @@ mod tests {
     fn nodes_are_no_administrators() {
         let roster = roster();
         let admin = |cluster: &str| {
-            Caller::Certified(Peer::Admin { name: "anna".into(), cluster: ClusterId(cluster.into()) })
+            Caller::Certified(Peer::Admin {
+                name: "anna".into(),
+                cluster: ClusterId(cluster.into()),
+            })
         };
         assert!(roster.admin(&Caller::Local).is_ok());
         assert!(roster.admin(&admin("ours")).is_ok());

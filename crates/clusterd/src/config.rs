@@ -152,8 +152,22 @@ macro_rules! timers {
 }
 
 timers!(
-    heartbeat, election_min, election_max, beat, redial, suspect, lost, stall, testimony, view_stale, isolated,
-    steady, steady_max, away, engine_out, voter_lost
+    heartbeat,
+    election_min,
+    election_max,
+    beat,
+    redial,
+    suspect,
+    lost,
+    stall,
+    testimony,
+    view_stale,
+    isolated,
+    steady,
+    steady_max,
+    away,
+    engine_out,
+    voter_lost
 );
 
 #[cfg(test)]
@@ -170,7 +184,12 @@ mod tests {
 
     #[test]
     fn unknown_keys_and_bad_timers_are_refused() {
-        for text in ["listn = \"0.0.0.0:1\"", "[timers]\nlosst = 3", "[timers]\nsuspect = 10", "[keep]\nram = 1"] {
+        for text in [
+            "listn = \"0.0.0.0:1\"",
+            "[timers]\nlosst = 3",
+            "[timers]\nsuspect = 10",
+            "[keep]\nram = 1",
+        ] {
             assert!(Config::parse(text).is_err(), "{text}");
         }
     }

@@ -61,15 +61,15 @@ pub(crate) async fn serve(host: &Arc<Host>, member: &Arc<Member>) -> anyhow::Res
         .add_service(containers)
         .add_service(admin(host))
         .add_service(crate::log::service(node));
-    let serving = tokio::spawn(async move {
+    node.tasks.spawn(async move {
         if let Err(why) = router.serve_with_incoming(incoming).await {
             error!(%why, "the control port is served no more");
         }
     });
-    member.until_stopped(serving);
     Ok(())
 }
 
 fn admin(host: &Arc<Host>) -> AdminServer<AdminService> {
-    AdminServer::new(AdminService { host: Arc::clone(host) }).max_decoding_message_size(MESSAGE_BYTES)
+    AdminServer::new(AdminService { host: Arc::clone(host) })
+        .max_decoding_message_size(MESSAGE_BYTES)
 }

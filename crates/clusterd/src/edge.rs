@@ -1,6 +1,7 @@
 //! The daemon's side of the edge: starts the process when none answers, feeds it, reads its status.
 
 use crate::node::Node;
+use crate::tasks::Tasks;
 use model::View;
 use network::{Feed, IdentityFiles, Picture, Status};
 use prometheus_client::encoding::EncodeLabelSet;
@@ -28,11 +29,15 @@ pub(crate) struct EdgeLink {
 
 impl EdgeLink {
     /// Keeps an edge running and fed from the newest view, for as long as the daemon lives.
-    pub(crate) fn start(node: &Arc<Node>, views: watch::Receiver<Option<Arc<View>>>) -> Arc<Self> {
+    pub(crate) fn start(
+        node: &Arc<Node>,
+        views: watch::Receiver<Option<Arc<View>>>,
+        tasks: &Tasks,
+    ) -> Arc<Self> {
         let link = Arc::new(Self { feed: Feed::start(node.folder.edge().join("edge.sock")) });
         link.rotate(node);
-        tokio::spawn(Arc::clone(&link).keep_running(Arc::clone(node)));
-        tokio::spawn(Arc::clone(&link).keep_fed(views));
+        tasks.spawn(Arc::clone(&link).keep_running(Arc::clone(node)));
+        tasks.spawn(Arc::clone(&link).keep_fed(views));
         link
     }
 
@@ -82,7 +87,7 @@ impl EdgeLink {
     pub(crate) fn metrics(&self, registry: &mut Registry) {
         let Some(status) = self.status() else { return };
         let open: Family<PortLabels, Gauge> = Family::default();
-        let failed: Family<PortLabels, Gauge> = Family::default();
+        let unanswered: Family<PortLabels, Gauge> = Family::default();
         for port in &status.ports {
             let labels = PortLabels {
                 project: port.project.to_string(),
@@ -90,10 +95,18 @@ impl EdgeLink {
                 port: u32::from(port.bind.port),
             };
             open.get_or_create(&labels).set(port.counts.open as i64);
-            failed.get_or_create(&labels).set(port.counts.failed as i64);
+            unanswered.get_or_create(&labels).set(port.counts.unanswered as i64);
         }
-        registry.register("ingress_connections_open", "Connections carried for a published port", open);
-        registry.register("ingress_connections_failed", "Connections that no replica took", failed);
+        registry.register(
+            "ingress_connections_open",
+            "Connections carried for a published port",
+            open,
+        );
+        registry.register(
+            "ingress_connections_unanswered",
+            "Connections that no replica took",
+            unanswered,
+        );
     }
 }
 

@@ -21,7 +21,11 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     edge.version = env!("CARGO_PKG_VERSION").into();
     edge.observe = Box::new(log);
     // For `clusterd uninstall`, which ends it without a daemon's help.
-    folder::write(&folder.edge().join("edge.pid"), std::process::id().to_string().as_bytes(), 0o600)?;
+    folder::write(
+        &folder.edge().join("edge.pid"),
+        std::process::id().to_string().as_bytes(),
+        0o600,
+    )?;
     info!(address = %config.edge_listen, "edge serves");
     let mut term = signal(SignalKind::terminate())?;
     let stop = async move {
@@ -33,12 +37,17 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
 /// Mutual TLS with the node's own identity, loaded again whenever the daemon says that it was exchanged.
 fn tls(folder: &Folder) -> Tls {
     let current: Arc<RwLock<Option<Arc<NodeTls>>>> = Arc::default();
-    let files =
-        IdentityFiles { certificate: folder.certificate(), key: folder.key(), authority: folder.authority() };
+    let files = IdentityFiles {
+        certificate: folder.certificate(),
+        key: folder.key(),
+        authority: folder.authority(),
+    };
     if let Ok(loaded) = load(&files) {
         *current.write().expect("no panic while held") = Some(Arc::new(loaded));
     }
-    let get = |current: &Arc<RwLock<Option<Arc<NodeTls>>>>| current.read().expect("no panic while held").clone();
+    let get = |current: &Arc<RwLock<Option<Arc<NodeTls>>>>| {
+        current.read().expect("no panic while held").clone()
+    };
     let (server, client, reload) = (Arc::clone(&current), Arc::clone(&current), current);
     Tls {
         server: Box::new(move || get(&server).map(|tls| tls.edge_server_config())),
@@ -69,9 +78,11 @@ fn log(remark: &Remark) {
         Remark::LinkUp { node } => info!(node = node.0, "edge link up"),
         Remark::LinkDown { node, why } => info!(node = node.0, %why, "edge link down"),
         Remark::Ejected { task, why } => info!(%task, %why, "replica takes no connections"),
-        Remark::PortRefused { bind, why } => warn!(port = bind.port, %why, "published port refused"),
+        Remark::PortRefused { bind, why } => {
+            warn!(port = bind.port, %why, "published port refused")
+        }
         Remark::PictureUnreadable { why } => warn!(%why, "the picture on disk is unreadable"),
         Remark::PictureNotSaved { why } => warn!(%why, "the picture could not be kept"),
-        other => info!(remark = ?other, "edge"),
+        Remark::Stranger { from, why } => warn!(%from, %why, "connection to the edge port refused"),
     }
 }

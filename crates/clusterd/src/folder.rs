@@ -88,7 +88,10 @@ impl Folder {
     pub(crate) fn read_node(&self) -> anyhow::Result<Option<NodeFile>> {
         let Some(bytes) = read_if_there(&self.node())? else { return Ok(None) };
         let node = serde_json::from_slice(&bytes).with_context(|| {
-            format!("{} is damaged; move the data folder away and `clusterctl join --replace NAME`", self.node().display())
+            format!(
+                "{} is damaged; move the data folder away and `clusterctl join --replace NAME`",
+                self.node().display()
+            )
         })?;
         Ok(Some(node))
     }
@@ -99,13 +102,22 @@ impl Folder {
 
     /// Forgets the cluster: everything but the folder itself.
     pub(crate) fn clear(&self) -> anyhow::Result<()> {
-        for file in [self.node(), self.key(), self.certificate(), self.authority(), self.cluster_key(), self.view()] {
+        for file in [
+            self.node(),
+            self.key(),
+            self.certificate(),
+            self.authority(),
+            self.cluster_key(),
+            self.view(),
+        ] {
             if file.exists() {
-                fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
+                fs::remove_file(&file)
+                    .with_context(|| format!("cannot remove {}", file.display()))?;
             }
         }
         if self.raft().exists() {
-            fs::remove_dir_all(self.raft()).with_context(|| format!("cannot remove {}", self.raft().display()))?;
+            fs::remove_dir_all(self.raft())
+                .with_context(|| format!("cannot remove {}", self.raft().display()))?;
         }
         Ok(())
     }
@@ -124,8 +136,12 @@ pub(crate) fn read_if_there(path: &Path) -> anyhow::Result<Option<Vec<u8>>> {
 pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<()> {
     let temporary = path.with_extension("tmp");
     let written = (|| {
-        let mut file =
-            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&temporary)?;
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(mode)
+            .open(&temporary)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&temporary, path)?;

@@ -2,11 +2,12 @@
 
 use crate::host::Host;
 use crate::serve::refusal;
+use crate::uninstall;
 use model::{Command, Outcome, RemoveNode};
 use std::sync::Arc;
 use std::time::Duration;
 use tonic::{Code, Status};
-use tracing::info;
+use tracing::{info, warn};
 
 /// Deadline of telling the cluster.
 const TELL: Duration = Duration::from_secs(10);
@@ -22,6 +23,11 @@ pub(crate) async fn leave(host: &Arc<Host>, force: bool) -> Result<(), Status> {
     }
     host.set_member(None);
     member.shut().await;
+    // What could not be removed now is said, and `clusterd uninstall` tries again.
+    if let Err(why) = uninstall::remove_containers(&member.node.engine).await {
+        warn!(why = format!("{why:#}"), "containers were left behind");
+    }
+    uninstall::stop_edge(&host.folder);
     host.folder.clear().map_err(|e| Status::internal(format!("{e:#}")))?;
     info!("left the cluster");
     Ok(())

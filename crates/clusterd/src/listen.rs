@@ -44,13 +44,21 @@ impl Connected for Connection {
 }
 
 impl AsyncRead for Connection {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
@@ -85,7 +93,9 @@ pub(crate) async fn control(address: SocketAddr, tls: Arc<Tls>) -> anyhow::Resul
             }
             let (tls, sender) = (Arc::clone(&tls), sender.clone());
             tokio::spawn(async move {
-                if let Ok(Ok(connection)) = tokio::time::timeout(HANDSHAKE, handshake(stream, &tls)).await {
+                if let Ok(Ok(connection)) =
+                    tokio::time::timeout(HANDSHAKE, handshake(stream, &tls)).await
+                {
                     drop(slot);
                     let _ = sender.send(Ok(connection)).await;
                 }
@@ -98,20 +108,22 @@ pub(crate) async fn control(address: SocketAddr, tls: Arc<Tls>) -> anyhow::Resul
 async fn handshake(stream: TcpStream, tls: &Tls) -> io::Result<Connection> {
     stream.set_nodelay(true)?;
     let stream = TlsAcceptor::from(tls.server_config()).accept(stream).await?;
-    let caller = match Peer::of_chain(stream.get_ref().1.peer_certificates()).map_err(io::Error::other)? {
-        Some(peer) => Caller::Certified(peer),
-        None => Caller::Nobody,
-    };
+    let caller =
+        match Peer::of_chain(stream.get_ref().1.peer_certificates()).map_err(io::Error::other)? {
+            Some(peer) => Caller::Certified(peer),
+            None => Caller::Nobody,
+        };
     Ok(Connection { stream: Box::new(stream), caller })
 }
 
 /// Listens on the Unix socket; mode 0660, so that a group can be given the right to administer.
 pub(crate) fn local(path: &Path) -> anyhow::Result<Incoming> {
     if path.exists() {
-        std::fs::remove_file(path).with_context(|| format!("cannot replace the socket {}", path.display()))?;
+        std::fs::remove_file(path)
+            .with_context(|| format!("cannot replace the socket {}", path.display()))?;
     }
-    let listener =
-        UnixListener::bind(path).with_context(|| format!("cannot listen on the socket {}", path.display()))?;
+    let listener = UnixListener::bind(path)
+        .with_context(|| format!("cannot listen on the socket {}", path.display()))?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
     let (sender, receiver) = mpsc::channel(16);
     tokio::spawn(async move {

@@ -31,6 +31,7 @@ mod renew;
 mod run;
 mod serve;
 mod session;
+mod tasks;
 mod uninstall;
 
 use clap::{Parser, Subcommand};
@@ -70,7 +71,9 @@ fn main() -> ExitCode {
         match arguments.command {
             None => runtime.block_on(run::daemon(config, arguments.config)),
             Some(Mode::Edge) => runtime.block_on(edge_process::run(config)),
-            Some(Mode::Uninstall { volumes }) => runtime.block_on(uninstall::uninstall(&config, volumes)),
+            Some(Mode::Uninstall { volumes }) => {
+                runtime.block_on(uninstall::uninstall(&config, volumes))
+            }
         }
     });
     match ended {

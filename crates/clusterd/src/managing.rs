@@ -2,6 +2,7 @@
 //! says. Decides nothing.
 
 use crate::clock;
+use crate::tasks::Tasks;
 use api::v1;
 use consensus::{Log, ProposeError};
 use identity::{ClusterKey, Sealer};
@@ -36,7 +37,13 @@ pub(crate) struct Managing {
 
 impl Managing {
     /// Starts the manager's tasks on a log that is open.
-    pub(crate) fn start(log: Log, me: NodeId, cluster_key: ClusterKey, timers: &model::Timers) -> Arc<Self> {
+    pub(crate) fn start(
+        log: Log,
+        me: NodeId,
+        cluster_key: ClusterKey,
+        timers: &model::Timers,
+        tasks: &Tasks,
+    ) -> Arc<Self> {
         let (outputs, received) = mpsc::unbounded_channel();
         let settings = Settings::from(timers);
         let driver = Arc::new(Self {
@@ -51,9 +58,9 @@ impl Managing {
             shared: Mutex::default(),
             verdict: Mutex::default(),
         });
-        tokio::spawn(Arc::clone(&driver).carry_out(received));
-        tokio::spawn(Arc::clone(&driver).wake());
-        tokio::spawn(Arc::clone(&driver).follow_log());
+        tasks.spawn(Arc::clone(&driver).carry_out(received));
+        tasks.spawn(Arc::clone(&driver).wake());
+        tasks.spawn(Arc::clone(&driver).follow_log());
         driver
     }
 
@@ -67,7 +74,8 @@ impl Managing {
 
     /// A node's beat arrived.
     pub(crate) fn heard(&self, from: NodeId, beat: &v1::BeatRequest) {
-        let heard = beat.heard.iter().map(|h| (NodeId(h.node), Duration::from_millis(h.age_ms))).collect();
+        let heard =
+            beat.heard.iter().map(|h| (NodeId(h.node), Duration::from_millis(h.age_ms))).collect();
         self.input(Input::Beat { from, heard });
     }
 
@@ -182,11 +190,17 @@ impl Managing {
         while let Some(output) = outputs.recv().await {
             let driver = Arc::clone(&self);
             match output {
-                Output::Propose { id, command } => drop(tokio::spawn(driver.propose_own(id, command))),
+                Output::Propose { id, command } => {
+                    drop(tokio::spawn(driver.propose_own(id, command)))
+                }
                 Output::Reconcile { voters, learners } => drop(tokio::spawn(async move {
                     let addresses: Vec<(NodeId, SocketAddr)> =
                         driver.log.state().nodes.values().map(|n| (n.id, n.control())).collect();
-                    if let Err(why) = driver.log.reconcile(&voters, &learners, &addresses.into_iter().collect()).await {
+                    if let Err(why) = driver
+                        .log
+                        .reconcile(&voters, &learners, &addresses.into_iter().collect())
+                        .await
+                    {
                         debug!(%why, "membership is not reconciled yet");
                     }
                 })),
@@ -214,7 +228,9 @@ impl Managing {
 
     /// A refused connection is an answer: the host lives, its daemon does not.
     async fn probe(self: Arc<Self>, node: NodeId) {
-        let Some(address) = self.log.state().nodes.get(&node).map(model::Node::control) else { return };
+        let Some(address) = self.log.state().nodes.get(&node).map(model::Node::control) else {
+            return;
+        };
         let connected = tokio::time::timeout(PROBE, TcpStream::connect(address)).await;
         let answers = match connected {
             Ok(Ok(_)) => true,
@@ -239,8 +255,12 @@ pub(crate) fn status(error: &ProposeError) -> Status {
 fn log(event: &manager::Event) {
     use manager::Event;
     match event {
-        Event::LinkBroken { node } => warn!(node = node.0, "link broken: another manager hears the node, this one does not"),
+        Event::LinkBroken { node } => {
+            warn!(node = node.0, "link broken: another manager hears the node, this one does not")
+        }
         Event::LinkHealed { node } => info!(node = node.0, "link healed"),
-        Event::Stalled { paused } => warn!(paused_ms = paused.as_millis() as u64, "this process stood still"),
+        Event::Stalled { paused } => {
+            warn!(paused_ms = paused.as_millis() as u64, "this process stood still")
+        }
     }
 }

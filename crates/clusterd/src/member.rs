@@ -12,9 +12,8 @@ use agent::{Agent, Snapshot};
 use anyhow::Context;
 use identity::{ClusterKey, Tls};
 use model::Role;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 /// A running member.
@@ -23,67 +22,84 @@ pub(crate) struct Member {
     pub(crate) agenting: Arc<Agenting>,
     pub(crate) session: Arc<Session>,
     pub(crate) edge: Arc<EdgeLink>,
-    tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Member {
     /// Starts everything that this node does in its cluster.
-    pub(crate) async fn start(config: Arc<Config>, folder: Folder, file: NodeFile) -> anyhow::Result<Self> {
+    pub(crate) async fn start(
+        config: Arc<Config>,
+        folder: Folder,
+        file: NodeFile,
+    ) -> anyhow::Result<Self> {
         let read = |path: std::path::PathBuf| {
-            std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+            std::fs::read_to_string(&path)
+                .with_context(|| format!("cannot read {}", path.display()))
         };
         let authority = read(folder.authority())?;
         let tls = Tls::new(&read(folder.certificate())?, &read(folder.key())?, &authority)
             .context("the node's certificate or key is damaged; rejoin with `clusterctl join --replace NAME`")?;
         let engine = docker::Engine::open(&config.docker_socket, file.cluster.clone());
-        let node =
-            Arc::new(Node::new(Arc::clone(&config), folder.clone(), file.clone(), Arc::new(tls), authority, engine));
+        let node = Arc::new(Node::new(
+            Arc::clone(&config),
+            folder.clone(),
+            file.clone(),
+            Arc::new(tls),
+            authority,
+            engine,
+        ));
         if file.role == Role::Manager {
             start_managing(&node).await?;
         }
         let (reports, outgoing) = mpsc::unbounded_channel();
         let agent = restore(&node)?;
-        let agenting = Agenting::start(agent, folder.clone(), node.engine.clone(), reports);
+        let tasks = &node.tasks;
+        let agenting = Agenting::start(agent, folder.clone(), node.engine.clone(), reports, tasks);
         if let Some(view) = agenting.views().borrow().as_ref() {
             node.learn(&view.nodes)?;
         }
-        let session = Session::start(Arc::clone(&node), Arc::clone(&agenting), outgoing);
-        let edge = EdgeLink::start(&node, agenting.views());
-        let tasks = vec![
-            tokio::spawn(beats::send_to_managers(Arc::clone(&node))),
-            tokio::spawn(facts::keep_telling(
-                Arc::clone(&node),
-                Arc::clone(&agenting),
-                Arc::clone(&session),
-                Arc::clone(&edge),
-            )),
-            tokio::spawn(renew::keep_renewing(Arc::clone(&node), Arc::clone(&session))),
-            tokio::spawn(promote::follow_role(Arc::clone(&node), Arc::clone(&agenting), Arc::clone(&session))),
-        ];
+        let session = Session::start(Arc::clone(&node), Arc::clone(&agenting), outgoing, tasks);
+        let edge = EdgeLink::start(&node, agenting.views(), tasks);
+        tasks.spawn(beats::send_to_managers(Arc::clone(&node)));
+        tasks.spawn(facts::keep_telling(
+            Arc::clone(&node),
+            Arc::clone(&agenting),
+            Arc::clone(&session),
+            Arc::clone(&edge),
+        ));
+        tasks.spawn(renew::keep_renewing(
+            Arc::clone(&node),
+            Arc::clone(&session),
+            Arc::clone(&edge),
+        ));
+        tasks.spawn(promote::follow_role(
+            Arc::clone(&node),
+            Arc::clone(&agenting),
+            Arc::clone(&session),
+        ));
         info!(node = file.node.0, name = %file.name, role = %file.role, "member of cluster {}", file.cluster);
-        Ok(Self { node, agenting, session, edge, tasks: Mutex::new(tasks) })
-    }
-
-    /// Ties a task to the life of this member.
-    pub(crate) fn until_stopped(&self, task: JoinHandle<()>) {
-        self.tasks.lock().expect("no panic while held").push(task);
+        Ok(Self { node, agenting, session, edge })
     }
 
     /// A planned stop: hands leadership on and announces the absence. Containers and open connections
     /// are left alone.
     pub(crate) async fn stop(&self) {
         facts::announce_away(&self.node, &self.session, &self.edge).await;
-        for task in self.tasks.lock().expect("no panic while held").drain(..) {
-            task.abort();
+        if let Ok(managing) = self.node.managing()
+            && managing.log.is_leader()
+            && let Err(why) = managing.log.transfer(None).await
+        {
+            warn!(%why, "leadership could not be handed on");
         }
+        self.shut().await;
+    }
+
+    /// Ends everything at once.
+    pub(crate) async fn shut(&self) {
+        self.node.tasks.stop();
         if let Ok(managing) = self.node.managing() {
-            if managing.log.is_leader() {
-                if let Err(why) = managing.log.transfer(None).await {
-                    warn!(%why, "leadership could not be handed on");
-                }
-            }
             managing.log.shutdown().await;
         }
+        self.node.set_managing(None);
     }
 }
 
@@ -100,8 +116,8 @@ pub(crate) async fn start_managing(node: &Arc<Node>) -> anyhow::Result<()> {
 
 /// Starts the duties of a manager on an open log.
 pub(crate) fn start_managing_on(node: &Arc<Node>, log: consensus::Log, key: ClusterKey) {
-    let managing = Managing::start(log, node.id(), key, &node.config.timers());
-    tokio::spawn(promote::learn_from_log(Arc::clone(node), Arc::clone(&managing)));
+    let managing = Managing::start(log, node.id(), key, &node.config.timers(), &node.tasks);
+    node.tasks.spawn(promote::learn_from_log(Arc::clone(node), Arc::clone(&managing)));
     node.set_managing(Some(managing));
 }
 
@@ -122,4 +138,3 @@ fn restore(node: &Node) -> anyhow::Result<Agent> {
         None => Agent::new(file.node, file.cluster, settings),
     })
 }
-

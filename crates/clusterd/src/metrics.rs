@@ -22,8 +22,9 @@ type Labels = Vec<(String, String)>;
 
 /// Serves until the daemon ends.
 pub(crate) async fn serve(host: Arc<Host>, address: SocketAddr) -> anyhow::Result<()> {
-    let listener =
-        TcpListener::bind(address).await.with_context(|| format!("cannot serve metrics on {address}"))?;
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot serve metrics on {address}"))?;
     tokio::spawn(async move {
         loop {
             let Ok((stream, _)) = listener.accept().await else {
@@ -91,10 +92,20 @@ fn log_metrics(registry: &mut Registry, member: &Member) {
     gauge(registry, "raft_snapshot_index", "Index of the newest snapshot", log.snapshot_index);
     gauge(registry, "raft_is_leader", "1 on the leader", u64::from(managing.log.is_leader()));
     let contact = managing.contact_age().as_millis() as u64;
-    gauge(registry, "raft_contact_age_milliseconds", "Since the last contact with a leader", contact);
+    gauge(
+        registry,
+        "raft_contact_age_milliseconds",
+        "Since the last contact with a leader",
+        contact,
+    );
     let state = managing.log.state();
     let plan = planner::plan(&state, state.now, &managing.settings);
-    gauge(registry, "planner_waiting_replicas", "Replicas that wait, with a reason", plan.waiting.len() as u64);
+    gauge(
+        registry,
+        "planner_waiting_replicas",
+        "Replicas that wait, with a reason",
+        plan.waiting.len() as u64,
+    );
     let nodes: Family<Labels, Gauge> = Family::default();
     for readiness in [Readiness::Ready, Readiness::Suspect, Readiness::Lost] {
         let count = state.nodes.values().filter(|n| n.readiness == readiness).count();

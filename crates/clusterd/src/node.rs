@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::dial::Dialer;
 use crate::folder::{Folder, NodeFile};
 use crate::managing::Managing;
+use crate::tasks::Tasks;
 use identity::Tls;
 use model::{NodeId, Peer, Role};
 use std::net::SocketAddr;
@@ -20,6 +21,7 @@ pub(crate) struct Node {
     pub(crate) roster: Roster,
     pub(crate) dialer: Dialer,
     pub(crate) engine: docker::Engine,
+    pub(crate) tasks: Tasks,
     file: Mutex<NodeFile>,
     peers: RwLock<Arc<Vec<Peer>>>,
     managing: RwLock<Option<Arc<Managing>>>,
@@ -42,6 +44,7 @@ impl Node {
             tls,
             authority,
             engine,
+            tasks: Tasks::default(),
             file: Mutex::new(file),
             peers: RwLock::default(),
             managing: RwLock::default(),
@@ -65,7 +68,9 @@ impl Node {
     /// What this node does as a manager; an error a person can act on when it is none.
     pub(crate) fn managing(&self) -> Result<Arc<Managing>, Status> {
         self.managing.read().expect("no panic while held").clone().ok_or_else(|| {
-            Status::failed_precondition("this node is a worker; ask a manager (`clusterctl` on one, or with --context)")
+            Status::failed_precondition(
+                "this node is a worker; ask a manager (`clusterctl` on one, or with --context)",
+            )
         })
     }
 
@@ -80,14 +85,15 @@ impl Node {
 
     /// Takes over the list of nodes, and keeps the managers' addresses for the next start.
     pub(crate) fn learn(&self, peers: &Arc<Vec<Peer>>) -> anyhow::Result<()> {
-        if peers.is_empty() || *self.peers() == *peers {
+        if peers.is_empty() || self.peers() == *peers {
             return Ok(());
         }
         self.roster.learn(peers.iter().map(|p| (p.id, p.role)));
         *self.peers.write().expect("no panic while held") = Arc::clone(peers);
         let mut file = self.file.lock().expect("no panic while held");
         let mut fresh = file.clone();
-        fresh.managers = peers.iter().filter(|p| p.role == Role::Manager).map(|p| (p.id, p.control)).collect();
+        fresh.managers =
+            peers.iter().filter(|p| p.role == Role::Manager).map(|p| (p.id, p.control)).collect();
         if let Some(me) = peers.iter().find(|p| p.id == file.node) {
             fresh.role = me.role;
         }

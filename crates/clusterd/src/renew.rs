@@ -1,6 +1,7 @@
 //! Renews this node's certificate at two thirds of its life, without a restart.
 
 use crate::clock;
+use crate::edge::EdgeLink;
 use crate::folder;
 use crate::node::Node;
 use crate::session::Session;
@@ -15,13 +16,19 @@ use tracing::{info, warn};
 const LOOK: Duration = Duration::from_secs(600);
 
 /// Renews whenever it is time.
-pub(crate) async fn keep_renewing(node: Arc<Node>, session: Arc<Session>) {
+pub(crate) async fn keep_renewing(node: Arc<Node>, session: Arc<Session>, edge: Arc<EdgeLink>) {
     loop {
-        let due = node.tls.validity().map(|v| clock::system() >= v.renew_at()).unwrap_or(true);
+        let due = node.tls.validity().map_or(true, |v| clock::system() >= v.renew_at());
         if due {
             match renew(&node, &session).await {
-                Ok(()) => info!("certificate renewed"),
-                Err(why) => warn!(why = format!("{why:#}"), "the certificate is due and could not be renewed yet"),
+                Ok(()) => {
+                    edge.rotate(&node);
+                    info!("certificate renewed");
+                }
+                Err(why) => warn!(
+                    why = format!("{why:#}"),
+                    "the certificate is due and could not be renewed yet"
+                ),
             }
         }
         tokio::time::sleep(LOOK).await;
@@ -34,6 +41,8 @@ pub(crate) async fn renew(node: &Node, session: &Session) -> anyhow::Result<()> 
     let request = KeyRequest::from_pem(&key)?;
     let mut client = session.client().context("no manager is reachable")?;
     let reply = client.renew(v1::RenewRequest { csr: request.csr_der }).await?.into_inner();
-    node.tls.rotate(&reply.certificate, &key).context("the new certificate does not fit the key")?;
+    node.tls
+        .rotate(&reply.certificate, &key)
+        .context("the new certificate does not fit the key")?;
     folder::write(&node.folder.certificate(), reply.certificate.as_bytes(), 0o644)
 }

@@ -28,7 +28,8 @@ pub(crate) async fn daemon(mut config: Config, file: Option<PathBuf>) -> anyhow:
     // Without systemd there is nobody to notify.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     info!(socket = %config.socket.display(), "clusterd {} serves", env!("CARGO_PKG_VERSION"));
-    let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (mut term, mut interrupt) =
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {
         _ = term.recv() => {}
         _ = interrupt.recv() => {}
@@ -36,10 +37,10 @@ pub(crate) async fn daemon(mut config: Config, file: Option<PathBuf>) -> anyhow:
     }
     info!("stopping; containers and open connections are left alone");
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
-    if let Ok(member) = host.member() {
-        if tokio::time::timeout(STOP, member.stop()).await.is_err() {
-            warn!("stopping took too long and was cut short");
-        }
+    if let Ok(member) = host.member()
+        && tokio::time::timeout(STOP, member.stop()).await.is_err()
+    {
+        warn!("stopping took too long and was cut short");
     }
     let _ = std::fs::remove_file(&config.socket);
     Ok(())
@@ -48,10 +49,10 @@ pub(crate) async fn daemon(mut config: Config, file: Option<PathBuf>) -> anyhow:
 /// Waits until the log cannot go on. A stopped member is safer than a diverged one.
 async fn fatal(host: &Host) -> anyhow::Error {
     loop {
-        if let Ok(managing) = host.member().and_then(|m| m.node.managing()) {
-            if let Some(why) = managing.log.fatal() {
-                return anyhow::anyhow!("{why}");
-            }
+        if let Ok(managing) = host.member().and_then(|m| m.node.managing())
+            && let Some(why) = managing.log.fatal()
+        {
+            return anyhow::anyhow!("{why}");
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }

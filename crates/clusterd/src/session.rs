@@ -4,6 +4,7 @@
 use crate::agenting::{Agenting, Outgoing};
 use crate::clock;
 use crate::node::Node;
+use crate::tasks::Tasks;
 use agent::Input;
 use api::v1::{self, members_client::MembersClient};
 use model::{NodeId, Time, View, limits};
@@ -33,10 +34,11 @@ impl Session {
         node: Arc<Node>,
         agenting: Arc<Agenting>,
         reports: mpsc::UnboundedReceiver<Outgoing>,
+        tasks: &Tasks,
     ) -> Arc<Self> {
         let session = Arc::new(Self { node, agenting, through: watch::Sender::new(None) });
-        tokio::spawn(Arc::clone(&session).run());
-        tokio::spawn(Arc::clone(&session).report(reports));
+        tasks.spawn(Arc::clone(&session).run());
+        tasks.spawn(Arc::clone(&session).report(reports));
         session
     }
 
@@ -51,8 +53,9 @@ impl Session {
         loop {
             let managers = self.node.managers();
             if let Some(manager) = managers.get(turn % managers.len().max(1)) {
-                let ended = self.attend(*manager).await;
-                debug!(manager = manager.0.0, why = %ended.unwrap_err(), "session ended");
+                if let Err(why) = self.attend(*manager).await {
+                    debug!(manager = manager.0.0, %why, "session ended");
+                }
             }
             self.through.send_replace(None);
             turn += 1;

@@ -14,14 +14,18 @@ const GRACE: Duration = Duration::from_secs(10);
 /// data, unless they are asked for.
 pub(crate) async fn uninstall(config: &Config, volumes: bool) -> anyhow::Result<()> {
     if tokio::net::UnixStream::connect(&config.socket).await.is_ok() {
-        bail!("the daemon is running; `clusterctl leave` and stop it first (`systemctl stop clusterd`)");
+        bail!(
+            "the daemon is running; `clusterctl leave` and stop it first (`systemctl stop clusterd`)"
+        );
     }
     let folder = Folder::open(&config.data_dir)?;
     if let Some(file) = folder.read_node()? {
         let engine = docker::Engine::open(&config.docker_socket, file.cluster);
         remove_containers(&engine).await?;
         if volumes {
-            warn!("volumes are removed with `clusterctl down --volumes` before leaving; none was removed here");
+            warn!(
+                "volumes are removed with `clusterctl down --volumes` before leaving; none was removed here"
+            );
         }
     }
     stop_edge(&folder);
@@ -30,7 +34,7 @@ pub(crate) async fn uninstall(config: &Config, volumes: bool) -> anyhow::Result<
     Ok(())
 }
 
-async fn remove_containers(engine: &docker::Engine) -> anyhow::Result<()> {
+pub(crate) async fn remove_containers(engine: &docker::Engine) -> anyhow::Result<()> {
     let found = engine.observe().await?;
     for container in &found.containers {
         let Container { id, task, .. } = container.clone();
@@ -38,7 +42,10 @@ async fn remove_containers(engine: &docker::Engine) -> anyhow::Result<()> {
         let stopped = engine.execute(&stop).await;
         let removed = engine.execute(&Action::Remove { task, container: id }).await;
         for result in [stopped, removed] {
-            if let ActionResult::Again(why) | ActionResult::Never(why) | ActionResult::Unanswered(why) = result {
+            if let ActionResult::Again(why)
+            | ActionResult::Never(why)
+            | ActionResult::Unanswered(why) = result
+            {
                 warn!(%why, "container of task {task}");
             }
         }
@@ -52,7 +59,7 @@ async fn remove_containers(engine: &docker::Engine) -> anyhow::Result<()> {
 }
 
 /// Ends the edge by the process number that its status told the daemon.
-fn stop_edge(folder: &Folder) {
+pub(crate) fn stop_edge(folder: &Folder) {
     let Ok(text) = std::fs::read_to_string(folder.edge().join("edge.pid")) else { return };
     let process = text.trim().parse().ok().and_then(rustix::process::Pid::from_raw);
     if let Some(process) = process {

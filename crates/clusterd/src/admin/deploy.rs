@@ -80,10 +80,17 @@ struct Answer {
     reply: v1::ImageReply,
 }
 
-async fn ask_nodes(node: &Node, managing: &Managing, reference: &str, pull: bool, login: &[u8]) -> Vec<Answer> {
+async fn ask_nodes(
+    node: &Node,
+    managing: &Managing,
+    reference: &str,
+    pull: bool,
+    login: &[u8],
+) -> Vec<Answer> {
     let state = managing.log.state();
     let me = node.id();
-    let ready = state.nodes.values().filter(|n| n.readiness == Readiness::Ready && n.facts.engine_ready);
+    let ready =
+        state.nodes.values().filter(|n| n.readiness == Readiness::Ready && n.facts.engine_ready);
     let asked = ready.map(|n| {
         // One node is enough to ask the registry: this one.
         let request = v1::ImageRequest {
@@ -94,7 +101,8 @@ async fn ask_nodes(node: &Node, managing: &Managing, reference: &str, pull: bool
         let (id, address, name) = (n.id, n.control(), n.name.to_string());
         async move {
             let mut client = ContainersClient::new(node.dialer.to(id, address));
-            let reply = tokio::time::timeout(ASK, client.image(request)).await.ok()?.ok()?.into_inner();
+            let reply =
+                tokio::time::timeout(ASK, client.image(request)).await.ok()?.ok()?.into_inner();
             Some(Answer { node: name, reply })
         }
     });
@@ -102,14 +110,19 @@ async fn ask_nodes(node: &Node, managing: &Managing, reference: &str, pull: bool
 }
 
 /// One image for all: by the registry's digest where one answers, else by the id that the nodes have.
-fn settle(reference: &str, answers: &[Answer], remarks: &mut Vec<String>) -> Result<Option<String>, Status> {
+fn settle(
+    reference: &str,
+    answers: &[Answer],
+    remarks: &mut Vec<String>,
+) -> Result<Option<String>, Status> {
     if let Some(digest) = answers.iter().map(|a| &a.reply.digest).find(|d| !d.is_empty()) {
         return Ok(Some(digest.clone()));
     }
     let have: Vec<&Answer> = answers.iter().filter(|a| !a.reply.id.is_empty()).collect();
     let ids: BTreeSet<&str> = have.iter().map(|a| a.reply.id.as_str()).collect();
     let Some(id) = ids.first() else {
-        let registry = answers.iter().map(|a| a.reply.registry_error.as_str()).find(|e| !e.is_empty());
+        let registry =
+            answers.iter().map(|a| a.reply.registry_error.as_str()).find(|e| !e.is_empty());
         let why = registry.map(|e| format!(" ({e})")).unwrap_or_default();
         return Err(Status::failed_precondition(format!(
             "image {reference} is on no node and no registry gave it{why}; bring it with `clusterctl image load FILE`"
@@ -120,9 +133,12 @@ fn settle(reference: &str, answers: &[Answer], remarks: &mut Vec<String>) -> Res
             "image {reference} differs between nodes and no registry tells which is meant; load one with `clusterctl image load FILE`"
         )));
     }
-    let lack: Vec<&str> = answers.iter().filter(|a| a.reply.id.is_empty()).map(|a| a.node.as_str()).collect();
+    let lack: Vec<&str> =
+        answers.iter().filter(|a| a.reply.id.is_empty()).map(|a| a.node.as_str()).collect();
     if lack.is_empty() {
-        remarks.push(format!("image {reference} is known to no registry; the nodes run their own copy of it"));
+        remarks.push(format!(
+            "image {reference} is known to no registry; the nodes run their own copy of it"
+        ));
     } else {
         remarks.push(format!(
             "image {reference} is known to no registry and missing on {}: replicas cannot run there until `clusterctl image load FILE`",

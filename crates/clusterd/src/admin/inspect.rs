@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 pub(crate) fn inspect(state: &State, project: &str, name: &str) -> Option<Value> {
     let (project, name) = name.split_once('/').unwrap_or((project, name));
     let ours = |s: &&Service| (project.is_empty() || s.project.as_str() == project) && !s.removed;
-    if let Some(node) = state.nodes.values().find(|n| n.name.as_str() == name || n.id.to_string() == name) {
+    if let Some(node) =
+        state.nodes.values().find(|n| n.name.as_str() == name || n.id.to_string() == name)
+    {
         return Some(node_json(state, node));
     }
     if let Some(service) = state.services.values().filter(ours).find(|s| s.name.as_str() == name) {
@@ -16,9 +18,11 @@ pub(crate) fn inspect(state: &State, project: &str, name: &str) -> Option<Value>
     }
     let replica = |t: &&Task| {
         let service = state.service_of(t);
-        ours(&service) && state.replica_name(t).ends_with(&format!("/{name}")) || t.id.to_string() == name
+        ours(&service) && state.replica_name(t).ends_with(&format!("/{name}"))
+            || t.id.to_string() == name
     };
-    let tasks: Vec<Value> = state.tasks.values().filter(replica).map(|t| task_json(state, t)).collect();
+    let tasks: Vec<Value> =
+        state.tasks.values().filter(replica).map(|t| task_json(state, t)).collect();
     if !tasks.is_empty() {
         return Some(json!({ "kind": "replica", "tasks": tasks }));
     }

@@ -8,8 +8,8 @@ mod summary;
 pub(crate) mod write;
 
 use crate::caller;
-use crate::managing::Managing;
 use crate::host::Host;
+use crate::managing::Managing;
 use crate::node::Node;
 use api::v1::{self, admin_server::Admin};
 use read::{Reading, with_subject};
@@ -33,105 +33,159 @@ impl AdminService {
 
 #[tonic::async_trait]
 impl Admin for AdminService {
-    async fn status(&self, request: Request<v1::ReadRequest>) -> Result<Response<v1::StatusReply>, Status> {
+    async fn status(
+        &self,
+        request: Request<v1::ReadRequest>,
+    ) -> Result<Response<v1::StatusReply>, Status> {
         let (node, managing) = self.enter(&request)?;
         let reading = Reading::take(&node, &managing, request.get_ref().stale).await;
         Ok(Response::new(read::status(&managing, reading)))
     }
 
-    async fn nodes(&self, request: Request<v1::ReadRequest>) -> Result<Response<v1::NodesReply>, Status> {
+    async fn nodes(
+        &self,
+        request: Request<v1::ReadRequest>,
+    ) -> Result<Response<v1::NodesReply>, Status> {
         let (node, managing) = self.enter(&request)?;
         let reading = Reading::take(&node, &managing, request.get_ref().stale).await;
-        let nodes = with_subject(&managing, &reading, |s| s.nodes());
+        let nodes = with_subject(&managing, &reading, summary::Subject::nodes);
         Ok(Response::new(v1::NodesReply { read: Some(reading.info), nodes }))
     }
 
-    async fn services(&self, request: Request<v1::ReadRequest>) -> Result<Response<v1::ServicesReply>, Status> {
+    async fn services(
+        &self,
+        request: Request<v1::ReadRequest>,
+    ) -> Result<Response<v1::ServicesReply>, Status> {
         let (node, managing) = self.enter(&request)?;
         let reading = Reading::take(&node, &managing, request.get_ref().stale).await;
         let project = &request.get_ref().project;
-        let (services, projects) = with_subject(&managing, &reading, |s| (s.services(project), s.projects()));
+        let (services, projects) =
+            with_subject(&managing, &reading, |s| (s.services(project), s.projects()));
         Ok(Response::new(v1::ServicesReply { read: Some(reading.info), services, projects }))
     }
 
-    async fn replicas(&self, request: Request<v1::ReplicasRequest>) -> Result<Response<v1::ReplicasReply>, Status> {
+    async fn replicas(
+        &self,
+        request: Request<v1::ReplicasRequest>,
+    ) -> Result<Response<v1::ReplicasReply>, Status> {
         let (node, managing) = self.enter(&request)?;
         let message = request.into_inner();
         let read = message.read.unwrap_or_default();
         let reading = Reading::take(&node, &managing, read.stale).await;
-        let replicas =
-            with_subject(&managing, &reading, |s| s.replicas(&read.project, &message.services, message.all));
+        let replicas = with_subject(&managing, &reading, |s| {
+            s.replicas(&read.project, &message.services, message.all)
+        });
         Ok(Response::new(v1::ReplicasReply { read: Some(reading.info), replicas }))
     }
 
     type EventsStream = streams::Replies<v1::EventsReply>;
 
-    async fn events(&self, request: Request<v1::EventsRequest>) -> Result<Response<Self::EventsStream>, Status> {
+    async fn events(
+        &self,
+        request: Request<v1::EventsRequest>,
+    ) -> Result<Response<Self::EventsStream>, Status> {
         let (_, managing) = self.enter(&request)?;
         Ok(Response::new(streams::events(managing, request.into_inner())))
     }
 
-    async fn inspect(&self, request: Request<v1::InspectRequest>) -> Result<Response<v1::InspectReply>, Status> {
+    async fn inspect(
+        &self,
+        request: Request<v1::InspectRequest>,
+    ) -> Result<Response<v1::InspectReply>, Status> {
         let (node, managing) = self.enter(&request)?;
         let message = request.into_inner();
         let read = message.read.unwrap_or_default();
         let reading = Reading::take(&node, &managing, read.stale).await;
-        let found = inspect::inspect(&reading.state, &read.project, &message.name).ok_or_else(|| {
-            Status::not_found(format!("there is no node, project, service or replica named {}", message.name.escape_debug()))
-        })?;
+        let found =
+            inspect::inspect(&reading.state, &read.project, &message.name).ok_or_else(|| {
+                Status::not_found(format!(
+                    "there is no node, project, service or replica named {}",
+                    message.name.escape_debug()
+                ))
+            })?;
         Ok(Response::new(v1::InspectReply { read: Some(reading.info), json: found.to_string() }))
     }
 
-    async fn deploy(&self, request: Request<v1::DeployRequest>) -> Result<Response<v1::DeployReply>, Status> {
+    async fn deploy(
+        &self,
+        request: Request<v1::DeployRequest>,
+    ) -> Result<Response<v1::DeployReply>, Status> {
         let (node, managing) = self.enter(&request)?;
         deploy::deploy(&node, &managing, request.into_inner()).await.map(Response::new)
     }
 
-    async fn scale(&self, request: Request<v1::ScaleRequest>) -> Result<Response<v1::WriteReply>, Status> {
+    async fn scale(
+        &self,
+        request: Request<v1::ScaleRequest>,
+    ) -> Result<Response<v1::WriteReply>, Status> {
         let (_, managing) = self.enter(&request)?;
         write::scale(&managing, request.into_inner()).await.map(Response::new)
     }
 
-    async fn down(&self, request: Request<v1::DownRequest>) -> Result<Response<v1::WriteReply>, Status> {
+    async fn down(
+        &self,
+        request: Request<v1::DownRequest>,
+    ) -> Result<Response<v1::WriteReply>, Status> {
         let (_, managing) = self.enter(&request)?;
         write::down(&managing, request.into_inner()).await.map(Response::new)
     }
 
-    async fn set_node(&self, request: Request<v1::SetNodeRequest>) -> Result<Response<v1::WriteReply>, Status> {
+    async fn set_node(
+        &self,
+        request: Request<v1::SetNodeRequest>,
+    ) -> Result<Response<v1::WriteReply>, Status> {
         let (_, managing) = self.enter(&request)?;
         write::set_node(&managing, request.into_inner()).await.map(Response::new)
     }
 
-    async fn remove_node(&self, request: Request<v1::RemoveNodeRequest>) -> Result<Response<v1::WriteReply>, Status> {
+    async fn remove_node(
+        &self,
+        request: Request<v1::RemoveNodeRequest>,
+    ) -> Result<Response<v1::WriteReply>, Status> {
         let (_, managing) = self.enter(&request)?;
         write::remove_node(&managing, request.into_inner()).await.map(Response::new)
     }
 
-    async fn token(&self, request: Request<v1::TokenRequest>) -> Result<Response<v1::TokenReply>, Status> {
+    async fn token(
+        &self,
+        request: Request<v1::TokenRequest>,
+    ) -> Result<Response<v1::TokenReply>, Status> {
         let (node, managing) = self.enter(&request)?;
         write::token(&node, &managing, request.into_inner()).await.map(Response::new)
     }
 
-    async fn set_voters(&self, request: Request<v1::SetVotersRequest>) -> Result<Response<v1::WriteReply>, Status> {
+    async fn set_voters(
+        &self,
+        request: Request<v1::SetVotersRequest>,
+    ) -> Result<Response<v1::WriteReply>, Status> {
         let (_, managing) = self.enter(&request)?;
         write::set_voters(&managing, request.into_inner()).await.map(Response::new)
     }
 
-    async fn certify(&self, request: Request<v1::CertifyRequest>) -> Result<Response<v1::CertifyReply>, Status> {
+    async fn certify(
+        &self,
+        request: Request<v1::CertifyRequest>,
+    ) -> Result<Response<v1::CertifyReply>, Status> {
         let (node, managing) = self.enter(&request)?;
         write::certify(&node, &managing, request.get_ref()).map(Response::new)
     }
 
     type LogsStream = streams::Replies<v1::LogsReply>;
 
-    async fn logs(&self, request: Request<v1::LogsQuery>) -> Result<Response<Self::LogsStream>, Status> {
+    async fn logs(
+        &self,
+        request: Request<v1::LogsQuery>,
+    ) -> Result<Response<Self::LogsStream>, Status> {
         let (node, managing) = self.enter(&request)?;
         streams::logs(&node, &managing, &request.into_inner()).map(Response::new)
     }
 
     type ExecStream = streams::Replies<v1::ExecReply>;
 
-    async fn exec(&self, request: Request<Streaming<v1::ExecRequest>>) -> Result<Response<Self::ExecStream>, Status> {
+    async fn exec(
+        &self,
+        request: Request<Streaming<v1::ExecRequest>>,
+    ) -> Result<Response<Self::ExecStream>, Status> {
         let (node, managing) = self.enter(&request)?;
         streams::exec(&node, &managing, request.into_inner()).await.map(Response::new)
     }
@@ -144,7 +198,10 @@ impl Admin for AdminService {
         streams::load_image(&node, &managing, request.into_inner()).await.map(Response::new)
     }
 
-    async fn version(&self, request: Request<v1::VersionRequest>) -> Result<Response<v1::VersionReply>, Status> {
+    async fn version(
+        &self,
+        request: Request<v1::VersionRequest>,
+    ) -> Result<Response<v1::VersionReply>, Status> {
         let node = Arc::clone(&self.host.member()?.node);
         node.roster.admin(&caller::of(&request))?;
         Ok(Response::new(v1::VersionReply {

@@ -21,18 +21,16 @@ pub(crate) struct Reading {
 impl Reading {
     /// Reads the state: up to date if that can be had within a second and is wished for.
     pub(crate) async fn take(node: &Node, managing: &Managing, stale: bool) -> Self {
-        let confirmed = match stale {
-            true => Err("asked for".to_owned()),
-            false => match tokio::time::timeout(LINEARIZABLE, managing.log.read_index()).await {
-                Ok(Ok(mark)) => Ok(mark.now),
-                Ok(Err(why)) => Err(why.to_string()),
-                Err(_) => Err("no leader answered within a second".to_owned()),
-            },
-        };
+        let confirmed = if stale { Err("asked for".to_owned()) } else { confirm(managing).await };
         let state = managing.log.state();
         let served_by = node.file().name.to_string();
         let info = match confirmed {
-            Ok(now) => v1::ReadInfo { index: state.index, now: now.0, served_by, ..v1::ReadInfo::default() },
+            Ok(now) => v1::ReadInfo {
+                index: state.index,
+                now: now.0,
+                served_by,
+                ..v1::ReadInfo::default()
+            },
             Err(why_stale) => v1::ReadInfo {
                 stale: true,
                 age_ms: managing.contact_age().as_millis() as u64,
@@ -60,8 +58,21 @@ impl Reading {
     }
 }
 
+/// Cluster time of the leader, once all that was committed before has been applied here.
+async fn confirm(managing: &Managing) -> Result<Time, String> {
+    match tokio::time::timeout(LINEARIZABLE, managing.log.read_index()).await {
+        Ok(Ok(mark)) => Ok(mark.now),
+        Ok(Err(why)) => Err(why.to_string()),
+        Err(_) => Err("no leader answered within a second".to_owned()),
+    }
+}
+
 /// Calls `f` with what summaries are made from.
-pub(crate) fn with_subject<T>(managing: &Managing, reading: &Reading, f: impl FnOnce(&Subject<'_>) -> T) -> T {
+pub(crate) fn with_subject<T>(
+    managing: &Managing,
+    reading: &Reading,
+    f: impl FnOnce(&Subject<'_>) -> T,
+) -> T {
     let now = reading.now();
     let plan = planner::plan(&reading.state, now, &managing.settings);
     let links: Vec<(NodeId, NodeId)> = managing.links().iter().map(|l| (l.by, l.node)).collect();
@@ -82,7 +93,8 @@ pub(crate) fn status(managing: &Managing, reading: Reading) -> v1::StatusReply {
     let losses = losses.collect();
     let (nodes, services) = with_subject(managing, &reading, |s| (s.nodes(), s.services("")));
     let leader = managing.log.leader().map(|id| state.node_name(id)).unwrap_or_default();
-    let ready = |id: &&NodeId| state.nodes.get(*id).is_some_and(|n| n.readiness == Readiness::Ready);
+    let ready =
+        |id: &&NodeId| state.nodes.get(*id).is_some_and(|n| n.readiness == Readiness::Ready);
     v1::StatusReply {
         cluster: state.cluster_id().to_string(),
         leader,

@@ -23,7 +23,10 @@ const MERGED: usize = 500;
 const WINDOW: usize = 4;
 
 /// Events so far, and with `follow` those to come.
-pub(crate) fn events(managing: Arc<Managing>, message: v1::EventsRequest) -> Replies<v1::EventsReply> {
+pub(crate) fn events(
+    managing: Arc<Managing>,
+    message: v1::EventsRequest,
+) -> Replies<v1::EventsReply> {
     let (sender, receiver) = mpsc::channel(64);
     tokio::spawn(async move {
         let mut states = managing.log.watch();
@@ -32,7 +35,9 @@ pub(crate) fn events(managing: Arc<Managing>, message: v1::EventsRequest) -> Rep
             let state = states.borrow_and_update().clone();
             let fresh = fresh_events(&state, seen, message.last as usize);
             seen = Some(position(&state));
-            for event in fresh.iter().filter(|e| message.project.is_empty() || mentions(e, &message.project)) {
+            for event in
+                fresh.iter().filter(|e| message.project.is_empty() || mentions(e, &message.project))
+            {
                 if sender.send(Ok(line(event))).await.is_err() {
                     return;
                 }
@@ -68,7 +73,12 @@ fn mentions(event: &Recorded, project: &str) -> bool {
 fn line(event: &Recorded) -> v1::EventsReply {
     let kind = format!("{:?}", event.event);
     let kind = kind.split([' ', '{']).next().unwrap_or_default().to_lowercase();
-    v1::EventsReply { index: event.index, wall_ms: event.wall.0, text: event.event.to_string(), kind }
+    v1::EventsReply {
+        index: event.index,
+        wall_ms: event.wall.0,
+        text: event.event.to_string(),
+        kind,
+    }
 }
 
 /// Logs of the chosen replicas, merged as they come.
@@ -78,12 +88,15 @@ pub(crate) fn logs(
     query: &v1::LogsQuery,
 ) -> Result<Replies<v1::LogsReply>, Status> {
     let state = managing.log.state();
-    let tasks: Vec<Task> = state.tasks.values().filter(|t| chosen(&state, t, query)).cloned().collect();
+    let tasks: Vec<Task> =
+        state.tasks.values().filter(|t| chosen(&state, t, query)).cloned().collect();
     if tasks.is_empty() {
         return Err(Status::not_found("there is no such replica; `clusterctl ps -a` lists them"));
     }
     if tasks.len() > MERGED {
-        return Err(Status::resource_exhausted(format!("more than {MERGED} containers; name a service or replica")));
+        return Err(Status::resource_exhausted(format!(
+            "more than {MERGED} containers; name a service or replica"
+        )));
     }
     let (sender, receiver) = mpsc::channel(256);
     for task in tasks {
@@ -114,7 +127,10 @@ pub(crate) fn logs(
                 Err(why) => return drop(sender.send(Ok(failed(&why))).await),
             };
             while let Some(next) = lines.next().await {
-                let reply = next.map_or_else(|why| failed(&why), |reply| v1::LogsReply { node: on.clone(), ..reply });
+                let reply = next.map_or_else(
+                    |why| failed(&why),
+                    |reply| v1::LogsReply { node: on.clone(), ..reply },
+                );
                 if sender.send(Ok(reply)).await.is_err() {
                     return;
                 }
@@ -140,7 +156,8 @@ pub(crate) async fn exec(
     mut input: Streaming<v1::ExecRequest>,
 ) -> Result<Replies<v1::ExecReply>, Status> {
     let first = input.message().await?;
-    let Some(v1::ExecRequest { part: Some(v1::exec_request::Part::Start(mut start)) }) = first else {
+    let Some(v1::ExecRequest { part: Some(v1::exec_request::Part::Start(mut start)) }) = first
+    else {
         return Err(Status::invalid_argument("the first message must start a command"));
     };
     let state = managing.log.state();
@@ -169,7 +186,10 @@ fn find_replica(state: &State, project: &str, name: &str) -> Result<Task, Status
     };
     // The newest task of a replica is the one that serves.
     state.tasks.values().rev().find(matches).cloned().ok_or_else(|| {
-        Status::not_found(format!("no running replica is named {}; `clusterctl ps` lists them", name.escape_debug()))
+        Status::not_found(format!(
+            "no running replica is named {}; `clusterctl ps` lists them",
+            name.escape_debug()
+        ))
     })
 }
 
@@ -188,8 +208,17 @@ pub(crate) async fn load_image(
             .max_encoding_message_size(limits::MESSAGE_BYTES);
         loads.push(tokio::spawn(async move {
             match client.load_image(ReceiverStream::new(receiver)).await {
-                Ok(reply) => reply.into_inner().nodes.into_iter().map(|n| v1::LoadedImage { node: name.clone(), ..n }).collect(),
-                Err(why) => vec![v1::LoadedImage { node: name, loaded: String::new(), error: why.message().into() }],
+                Ok(reply) => reply
+                    .into_inner()
+                    .nodes
+                    .into_iter()
+                    .map(|n| v1::LoadedImage { node: name.clone(), ..n })
+                    .collect(),
+                Err(why) => vec![v1::LoadedImage {
+                    node: name,
+                    loaded: String::new(),
+                    error: why.message().into(),
+                }],
             }
         }));
     }
@@ -211,7 +240,12 @@ mod tests {
         let mut state = State::default();
         for index in indexes {
             let event = Event::Removed { project: "shop".parse().unwrap() };
-            state.events.push_back(Recorded { index: *index, at: Time(0), wall: WallTime(0), event });
+            state.events.push_back(Recorded {
+                index: *index,
+                at: Time(0),
+                wall: WallTime(0),
+                event,
+            });
         }
         state
     }

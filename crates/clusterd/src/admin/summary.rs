@@ -2,8 +2,8 @@
 
 use api::v1;
 use model::{
-    Availability, Mode, Node, NodeId, Port, PortMode, Protocol, Readiness, Service, Slot, State, Task, TaskState, Time,
-    Wanted,
+    Availability, Mode, Node, NodeId, Port, PortMode, Protocol, Readiness, Service, Slot, State,
+    Task, TaskState, Time, Wanted,
 };
 use planner::{Plan, Waiting};
 use std::collections::BTreeMap;
@@ -101,7 +101,8 @@ impl Subject<'_> {
 
     fn service(&self, service: &Service, waiting: &[&Waiting]) -> v1::ServiceSummary {
         let spec = service.spec();
-        let running: Vec<&Task> = self.state.tasks_of(service.id).filter(|t| self.reachable_running(t)).collect();
+        let running: Vec<&Task> =
+            self.state.tasks_of(service.id).filter(|t| self.reachable_running(t)).collect();
         let count = |test: fn(&Task) -> bool| running.iter().filter(|t| test(t)).count() as u32;
         v1::ServiceSummary {
             project: service.project.to_string(),
@@ -131,14 +132,19 @@ impl Subject<'_> {
             _ if service.removed => 0,
             Mode::Replicated { .. } => service.scale,
             Mode::Global => {
-                let takes = |n: &&Node| planner::admits(self.state, service, n.id) && n.availability != Availability::Drain;
+                let takes = |n: &&Node| {
+                    planner::admits(self.state, service, n.id)
+                        && n.availability != Availability::Drain
+                };
                 self.state.nodes.values().filter(takes).count() as u32
             }
         }
     }
 
     fn reachable_running(&self, task: &Task) -> bool {
-        task.live() && task.state == TaskState::Running && self.readiness(task.node) != Readiness::Lost
+        task.live()
+            && task.state == TaskState::Running
+            && self.readiness(task.node) != Readiness::Lost
     }
 
     fn readiness(&self, node: NodeId) -> Readiness {
@@ -153,7 +159,12 @@ impl Subject<'_> {
     }
 
     /// Replicas with a task, and those that wait for one.
-    pub(crate) fn replicas(&self, project: &str, services: &[String], all: bool) -> Vec<v1::ReplicaSummary> {
+    pub(crate) fn replicas(
+        &self,
+        project: &str,
+        services: &[String],
+        all: bool,
+    ) -> Vec<v1::ReplicaSummary> {
         let chosen = |s: &&Service| {
             (project.is_empty() || s.project.as_str() == project)
                 && (services.is_empty() || services.iter().any(|n| n == s.name.as_str()))
@@ -185,7 +196,8 @@ impl Subject<'_> {
             wanted: task.wanted == Wanted::Run,
             generation: task.generation,
             age_ms: self.now.since(since).as_millis() as u64,
-            restarts: service.slots.get(&task.slot).map_or(0, |r| r.restarts) + task.restarts_in_place,
+            restarts: service.slots.get(&task.slot).map_or(0, |r| r.restarts)
+                + task.restarts_in_place,
             reason: String::new(),
             memory: task.memory,
             current: task.generation == service.generation && !service.removed,
@@ -239,14 +251,23 @@ pub(crate) fn remarks(state: &State, quorum: (u32, u32)) -> Vec<String> {
     let mut remarks = Vec::new();
     let managers = state.managers().count();
     if managers == 2 {
-        remarks.push("two managers: one of them votes, and its host may not be lost; add a third".to_owned());
+        remarks.push(
+            "two managers: one of them votes, and its host may not be lost; add a third".to_owned(),
+        );
     }
     if quorum.0 == quorum.1 && state.voters.len() > 1 {
-        remarks.push(format!("{} of {} voters are ready: no further one may be lost", quorum.0, state.voters.len()));
+        remarks.push(format!(
+            "{} of {} voters are ready: no further one may be lost",
+            quorum.0,
+            state.voters.len()
+        ));
     }
     for node in state.nodes.values() {
         for port in &node.facts.busy_ports {
-            remarks.push(format!("port {port} on {} is held by a foreign process; the other nodes serve it", node.name));
+            remarks.push(format!(
+                "port {port} on {} is held by a foreign process; the other nodes serve it",
+                node.name
+            ));
         }
         if node.facts.disk_pressure {
             remarks.push(format!("{} is short of disk space and gets nothing new", node.name));

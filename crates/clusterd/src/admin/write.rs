@@ -8,7 +8,8 @@ use crate::serve::refusal;
 use api::v1;
 use identity::{CaDigest, Token};
 use model::{
-    Availability, Command, JoinToken, NodeId, Outcome, Remove, RemoveNode, Role, Scale, SetNode, State,
+    Availability, Command, JoinToken, NodeId, Outcome, Remove, RemoveNode, Role, Scale, SetNode,
+    State,
 };
 use std::collections::BTreeMap;
 use tonic::Status;
@@ -38,10 +39,15 @@ pub(crate) fn reply(index: u64, outcome: &Outcome) -> v1::WriteReply {
 }
 
 pub(crate) fn scaled(list: &[(model::ServiceName, u32, u32)]) -> Vec<v1::Scaled> {
-    list.iter().map(|(s, from, to)| v1::Scaled { service: s.to_string(), from: *from, to: *to }).collect()
+    list.iter()
+        .map(|(s, from, to)| v1::Scaled { service: s.to_string(), from: *from, to: *to })
+        .collect()
 }
 
-pub(crate) async fn scale(managing: &Managing, message: v1::ScaleRequest) -> Result<v1::WriteReply, Status> {
+pub(crate) async fn scale(
+    managing: &Managing,
+    message: v1::ScaleRequest,
+) -> Result<v1::WriteReply, Status> {
     let mut counts = BTreeMap::new();
     for (service, count) in &message.counts {
         counts.insert(api::parse("counts", service)?, *count);
@@ -53,21 +59,31 @@ pub(crate) async fn scale(managing: &Managing, message: v1::ScaleRequest) -> Res
     Ok(reply(index, &outcome))
 }
 
-pub(crate) async fn down(managing: &Managing, message: v1::DownRequest) -> Result<v1::WriteReply, Status> {
+pub(crate) async fn down(
+    managing: &Managing,
+    message: v1::DownRequest,
+) -> Result<v1::WriteReply, Status> {
     let project = api::parse("project", &message.project)?;
     let command = Command::Remove(Remove { project, volumes: message.volumes });
     let (index, outcome) = propose(managing, command, message.request).await?;
     Ok(reply(index, &outcome))
 }
 
-pub(crate) async fn set_node(managing: &Managing, message: v1::SetNodeRequest) -> Result<v1::WriteReply, Status> {
+pub(crate) async fn set_node(
+    managing: &Managing,
+    message: v1::SetNodeRequest,
+) -> Result<v1::WriteReply, Status> {
     let node = find_node(&managing.log.state(), &message.node)?;
     let availability = match message.availability.as_str() {
         "" => None,
         "active" => Some(Availability::Active),
         "pause" => Some(Availability::Pause),
         "drain" => Some(Availability::Drain),
-        other => return Err(Status::invalid_argument(format!("availability `{other}`: active, pause or drain"))),
+        other => {
+            return Err(Status::invalid_argument(format!(
+                "availability `{other}`: active, pause or drain"
+            )));
+        }
     };
     let role = if message.role.is_empty() { None } else { Some(parse_role(&message.role)?) };
     let set = message.labels.into_iter().map(|(k, v)| (k, Some(v)));
@@ -91,7 +107,8 @@ pub(crate) async fn set_voters(
     managing: &Managing,
     message: v1::SetVotersRequest,
 ) -> Result<v1::WriteReply, Status> {
-    let (index, outcome) = propose(managing, Command::SetVoters { count: message.count }, message.request).await?;
+    let (index, outcome) =
+        propose(managing, Command::SetVoters { count: message.count }, message.request).await?;
     Ok(reply(index, &outcome))
 }
 
@@ -103,20 +120,21 @@ pub(crate) async fn token(
 ) -> Result<v1::TokenReply, Status> {
     let role = parse_role(&message.role)?;
     if message.rotate {
-        let authority = CaDigest::of_pem(&node.tls_authority()).map_err(|e| Status::internal(e.to_string()))?;
+        let authority =
+            CaDigest::of_pem(&node.tls_authority()).map_err(|e| Status::internal(e.to_string()))?;
         let token = join_token(&Token::generate(role, authority), &managing.sealer);
         propose(managing, Command::SetToken { role, token }, message.request).await?;
     }
     let reading = Reading::fresh(node, managing).await?;
-    let cluster = reading.state.cluster.as_ref().ok_or_else(|| Status::unavailable("still catching up"))?;
+    let cluster =
+        reading.state.cluster.as_ref().ok_or_else(|| Status::unavailable("still catching up"))?;
     let kept = match role {
         Role::Manager => &cluster.manager_token,
         Role::Worker => &cluster.worker_token,
     };
-    let text = managing
-        .sealer
-        .open(&kept.sealed, SEAL_TOKEN)
-        .map_err(|_| Status::internal("the token cannot be opened with this manager's cluster key"))?;
+    let text = managing.sealer.open(&kept.sealed, SEAL_TOKEN).map_err(|_| {
+        Status::internal("the token cannot be opened with this manager's cluster key")
+    })?;
     Ok(v1::TokenReply {
         token: String::from_utf8_lossy(&text).into_owned(),
         members: reading.state.managers().map(|n| n.control().to_string()).collect(),
@@ -125,7 +143,10 @@ pub(crate) async fn token(
 
 /// A token as the state keeps it.
 pub(crate) fn join_token(token: &Token, sealer: &identity::Sealer) -> JoinToken {
-    JoinToken { digest: token.secret_digest(), sealed: sealer.seal(token.to_string().as_bytes(), SEAL_TOKEN) }
+    JoinToken {
+        digest: token.secret_digest(),
+        sealed: sealer.seal(token.to_string().as_bytes(), SEAL_TOKEN),
+    }
 }
 
 /// A client certificate for a person.
@@ -158,6 +179,9 @@ fn parse_role(text: &str) -> Result<Role, Status> {
 pub(crate) fn find_node(state: &State, text: &str) -> Result<NodeId, Status> {
     let named = |n: &&model::Node| n.name.as_str() == text || n.id.to_string() == text;
     state.nodes.values().find(named).map(|n| n.id).ok_or_else(|| {
-        Status::not_found(format!("there is no node {}; `clusterctl nodes` lists them", text.escape_debug()))
+        Status::not_found(format!(
+            "there is no node {}; `clusterctl nodes` lists them",
+            text.escape_debug()
+        ))
     })
 }

@@ -19,7 +19,11 @@ const WRONG_TOKEN_PAUSE: Duration = Duration::from_millis(500);
 const JOIN_DEADLINE: Duration = Duration::from_secs(3);
 
 /// Admits whoever shows a valid token.
-pub(crate) async fn join(node: &Node, managing: &Managing, message: v1::JoinRequest) -> Result<v1::JoinReply, Status> {
+pub(crate) async fn join(
+    node: &Node,
+    managing: &Managing,
+    message: v1::JoinRequest,
+) -> Result<v1::JoinReply, Status> {
     let role = check_token(managing, &message.token).await?;
     check_clock(message.wall_ms)?;
     let name = api::parse("name", &message.name)?;
@@ -29,12 +33,18 @@ pub(crate) async fn join(node: &Node, managing: &Managing, message: v1::JoinRequ
         address: api::parse("address", &message.address)?,
         control_port: api::port("control_port", message.control_port)?,
         edge_port: api::port("edge_port", message.edge_port)?,
-        key_digest: identity::key_digest(&message.csr).map_err(|e| Status::invalid_argument(e.to_string()))?,
-        facts: message.facts.ok_or_else(|| Status::invalid_argument("field `facts`: is missing"))?.into(),
+        key_digest: identity::key_digest(&message.csr)
+            .map_err(|e| Status::invalid_argument(e.to_string()))?,
+        facts: message
+            .facts
+            .ok_or_else(|| Status::invalid_argument("field `facts`: is missing"))?
+            .into(),
         replace: message.replace,
     };
-    let proposed = tokio::time::timeout(JOIN_DEADLINE, managing.propose(Command::Join(join), None)).await;
-    let (_, outcome) = proposed.map_err(|_| Status::unavailable("no quorum: nothing was stored; try again"))??;
+    let proposed =
+        tokio::time::timeout(JOIN_DEADLINE, managing.propose(Command::Join(join), None)).await;
+    let (_, outcome) =
+        proposed.map_err(|_| Status::unavailable("no quorum: nothing was stored; try again"))??;
     let id = match outcome {
         Outcome::Joined { node } => node,
         Outcome::Refused(why) => return Err(refusal(&why)),
@@ -45,7 +55,11 @@ pub(crate) async fn join(node: &Node, managing: &Managing, message: v1::JoinRequ
     let role = state.nodes.get(&id).map_or(role, |n| n.role);
     let certificate = certify_node(managing, &message.csr, id, role)?;
     info!(node = id.0, role = %role, "admitted a node");
-    let key = if role == Role::Manager { managing.cluster_key.encode().as_bytes().to_vec() } else { Vec::new() };
+    let key = if role == Role::Manager {
+        managing.cluster_key.encode().as_bytes().to_vec()
+    } else {
+        Vec::new()
+    };
     Ok(v1::JoinReply {
         node: id.0,
         cluster: state.cluster_id().to_string(),
@@ -58,11 +72,19 @@ pub(crate) async fn join(node: &Node, managing: &Managing, message: v1::JoinRequ
 
 /// Control planes of all managers.
 pub(crate) fn managers(state: &State) -> Vec<v1::Manager> {
-    state.managers().map(|n| v1::Manager { node: n.id.0, address: n.control().to_string() }).collect()
+    state
+        .managers()
+        .map(|n| v1::Manager { node: n.id.0, address: n.control().to_string() })
+        .collect()
 }
 
 /// Signs a node's certificate with the authority's key, which is opened for this one signature.
-pub(crate) fn certify_node(managing: &Managing, csr: &[u8], node: NodeId, role: Role) -> Result<String, Status> {
+pub(crate) fn certify_node(
+    managing: &Managing,
+    csr: &[u8],
+    node: NodeId,
+    role: Role,
+) -> Result<String, Status> {
     authority(managing)?
         .sign_node(csr, node, role, clock::system())
         .map_err(|e| Status::invalid_argument(e.to_string()))
@@ -71,18 +93,24 @@ pub(crate) fn certify_node(managing: &Managing, csr: &[u8], node: NodeId, role: 
 /// The authority with its key.
 pub(crate) fn authority(managing: &Managing) -> Result<Authority, Status> {
     let state = managing.log.state();
-    let cluster = state.cluster.as_ref().ok_or_else(|| Status::unavailable("this manager is still catching up"))?;
-    let key = managing
-        .sealer
-        .open(&cluster.sealed_key, SEAL_AUTHORITY)
-        .map_err(|_| Status::internal("the authority's key cannot be opened with this manager's cluster key"))?;
-    let key = std::str::from_utf8(&key).map_err(|_| Status::internal("the authority's key is damaged"))?;
+    let cluster = state
+        .cluster
+        .as_ref()
+        .ok_or_else(|| Status::unavailable("this manager is still catching up"))?;
+    let key = managing.sealer.open(&cluster.sealed_key, SEAL_AUTHORITY).map_err(|_| {
+        Status::internal("the authority's key cannot be opened with this manager's cluster key")
+    })?;
+    let key = std::str::from_utf8(&key)
+        .map_err(|_| Status::internal("the authority's key is damaged"))?;
     Authority::load(&cluster.authority, key).map_err(|e| Status::internal(e.to_string()))
 }
 
 async fn check_token(managing: &Managing, text: &str) -> Result<Role, Status> {
     let state = managing.log.state();
-    let cluster = state.cluster.as_ref().ok_or_else(|| Status::unavailable("this manager is still catching up"))?;
+    let cluster = state
+        .cluster
+        .as_ref()
+        .ok_or_else(|| Status::unavailable("this manager is still catching up"))?;
     let valid = text.parse::<Token>().ok().filter(|token| {
         let kept = match token.role() {
             Role::Manager => &cluster.manager_token,

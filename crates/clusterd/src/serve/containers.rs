@@ -4,7 +4,7 @@ use crate::caller;
 use crate::host::Host;
 use crate::node::Node;
 use agent::ContainerId;
-use api::v1::{self, containers_server::Containers, exec_request, exec_reply};
+use api::v1::{self, containers_server::Containers, exec_reply, exec_request};
 use bytes::Bytes;
 use docker::{Engine, Exec, ExecRequest, LogRequest, LogSource, Resolved};
 use model::{Login, Pull, TaskId};
@@ -34,7 +34,10 @@ impl ContainersService {
     fn container(&self, task: TaskId) -> Result<ContainerId, Status> {
         let member = self.host.member()?;
         member.agenting.container_of(task).ok_or_else(|| {
-            Status::not_found(format!("task {task} has no container on {}", member.node.file().name))
+            Status::not_found(format!(
+                "task {task} has no container on {}",
+                member.node.file().name
+            ))
         })
     }
 }
@@ -47,7 +50,10 @@ fn failed(failure: &docker::Failure) -> Status {
 impl Containers for ContainersService {
     type LogsStream = Replies<v1::LogsReply>;
 
-    async fn logs(&self, request: Request<v1::LogsRequest>) -> Result<Response<Self::LogsStream>, Status> {
+    async fn logs(
+        &self,
+        request: Request<v1::LogsRequest>,
+    ) -> Result<Response<Self::LogsStream>, Status> {
         let node = self.enter(&request)?;
         let message = request.into_inner();
         let task = TaskId { index: message.task_index, position: message.task_position };
@@ -74,29 +80,46 @@ impl Containers for ContainersService {
 
     type ExecStream = Replies<v1::ExecReply>;
 
-    async fn exec(&self, request: Request<Streaming<v1::ExecRequest>>) -> Result<Response<Self::ExecStream>, Status> {
+    async fn exec(
+        &self,
+        request: Request<Streaming<v1::ExecRequest>>,
+    ) -> Result<Response<Self::ExecStream>, Status> {
         let node = self.enter(&request)?;
         let mut input = request.into_inner();
-        let Some(exec_request::Part::Start(start)) = input.message().await?.and_then(|m| m.part) else {
+        let Some(exec_request::Part::Start(start)) = input.message().await?.and_then(|m| m.part)
+        else {
             return Err(Status::invalid_argument("the first message must start a command"));
         };
-        let container = self.container(TaskId { index: start.task_index, position: start.task_position })?;
+        let container =
+            self.container(TaskId { index: start.task_index, position: start.task_position })?;
         let running = node.engine.exec(&container, exec_of(start)).await.map_err(|f| failed(&f))?;
         Ok(Response::new(attach(node.engine.clone(), running, input)))
     }
 
-    async fn image(&self, request: Request<v1::ImageRequest>) -> Result<Response<v1::ImageReply>, Status> {
+    async fn image(
+        &self,
+        request: Request<v1::ImageRequest>,
+    ) -> Result<Response<v1::ImageReply>, Status> {
         let node = self.enter(&request)?;
         let message = request.into_inner();
         let pull = if message.ask_registry { Pull::Missing } else { Pull::Never };
-        let login = (!message.login.is_empty()).then(|| Login(message.login));
-        let resolved =
-            node.engine.resolve(&message.reference, pull, login.as_ref()).await.map_err(|f| failed(&f))?;
+        let login = (!message.login.is_empty()).then_some(Login(message.login));
+        let resolved = node
+            .engine
+            .resolve(&message.reference, pull, login.as_ref())
+            .await
+            .map_err(|f| failed(&f))?;
         let mut reply = v1::ImageReply::default();
         match resolved {
             Resolved::Digest(digest) => {
                 reply.digest = digest;
-                reply.id = node.engine.image_id(&message.reference).await.ok().flatten().unwrap_or_default();
+                reply.id = node
+                    .engine
+                    .image_id(&message.reference)
+                    .await
+                    .ok()
+                    .flatten()
+                    .unwrap_or_default();
             }
             Resolved::LocalOnly(id) => reply.id = id,
             Resolved::Nowhere { reason } => reply.registry_error = reason,
@@ -130,7 +153,11 @@ fn exec_of(start: v1::ExecStart) -> ExecRequest {
 }
 
 /// Ties a running command to the two streams of its call.
-fn attach(engine: Engine, running: Exec, input: Streaming<v1::ExecRequest>) -> Replies<v1::ExecReply> {
+fn attach(
+    engine: Engine,
+    running: Exec,
+    input: Streaming<v1::ExecRequest>,
+) -> Replies<v1::ExecReply> {
     let Exec { id, mut output, input: stdin } = running;
     let (sender, receiver) = mpsc::channel(64);
     let typing = tokio::spawn(type_into(engine.clone(), id.clone(), stdin, input));

@@ -5,7 +5,7 @@ use crate::caller;
 use crate::facts;
 use crate::folder::{self, NodeFile};
 use crate::host::Host;
-use crate::member::{Member, start_managing_on};
+use crate::member::Member;
 use crate::serve::admit::SEAL_AUTHORITY;
 use crate::{clock, control, log};
 use anyhow::{Context, bail};
@@ -28,7 +28,10 @@ pub(crate) struct LocalService {
 
 #[tonic::async_trait]
 impl Local for LocalService {
-    async fn init(&self, request: Request<v1::InitRequest>) -> Result<Response<v1::InitReply>, Status> {
+    async fn init(
+        &self,
+        request: Request<v1::InitRequest>,
+    ) -> Result<Response<v1::InitReply>, Status> {
         caller::local(&request)?;
         let _changing = self.host.changing.lock().await;
         refuse_member(&self.host)?;
@@ -45,7 +48,10 @@ impl Local for LocalService {
         join(&self.host, request.get_ref()).await.map(Response::new)
     }
 
-    async fn leave(&self, request: Request<v1::LeaveRequest>) -> Result<Response<v1::LeaveReply>, Status> {
+    async fn leave(
+        &self,
+        request: Request<v1::LeaveRequest>,
+    ) -> Result<Response<v1::LeaveReply>, Status> {
         caller::local(&request)?;
         let _changing = self.host.changing.lock().await;
         crate::leave::leave(&self.host, request.get_ref().force).await?;
@@ -74,10 +80,12 @@ async fn init(host: &Arc<Host>, message: &v1::InitRequest) -> anyhow::Result<v1:
     let authority = Authority::create(&cluster, clock::system())?;
     let cluster_key = ClusterKey::generate();
     let sealer = Sealer::new(&cluster_key);
-    let tokens = [Role::Manager, Role::Worker].map(|role| Token::generate(role, authority.digest()));
+    let tokens =
+        [Role::Manager, Role::Worker].map(|role| Token::generate(role, authority.digest()));
     let key = KeyRequest::generate()?;
     let engine = docker::Engine::open(&host.config.docker_socket, cluster.clone());
-    let node = join_of(host, name.clone(), Role::Manager, advertise, &key, gathered(host, &engine).await)?;
+    let node =
+        join_of(host, name.clone(), Role::Manager, advertise, &key, gathered(host, &engine).await)?;
     let found = Found {
         cluster: cluster.clone(),
         authority: authority.certificate_pem().to_owned(),
@@ -96,7 +104,11 @@ async fn init(host: &Arc<Host>, message: &v1::InitRequest) -> anyhow::Result<v1:
         advertise,
         managers: vec![(id, SocketAddr::new(advertise, host.config.listen.port()))],
     };
-    let identity = Written { key: &key.key_pem, certificate: &certificate, authority: authority.certificate_pem() };
+    let identity = Written {
+        key: &key.key_pem,
+        certificate: &certificate,
+        authority: authority.certificate_pem(),
+    };
     identity.write(host)?;
     folder::write(&host.folder.cluster_key(), cluster_key.encode().as_bytes(), 0o600)?;
     log::found(host, &file, found).await.context("the cluster could not be founded")?;
@@ -116,18 +128,24 @@ async fn init(host: &Arc<Host>, message: &v1::InitRequest) -> anyhow::Result<v1:
 
 /// Becomes the member that the data folder says this host is.
 pub(crate) async fn start(host: &Arc<Host>, file: NodeFile) -> anyhow::Result<()> {
-    let member = Arc::new(Member::start(Arc::clone(&host.config), host.folder.clone(), file).await?);
+    let member =
+        Arc::new(Member::start(Arc::clone(&host.config), host.folder.clone(), file).await?);
     control::serve(host, &member).await?;
     host.set_member(Some(member));
     Ok(())
 }
 
-async fn join(host: &Arc<Host>, message: &v1::JoinClusterRequest) -> Result<v1::JoinClusterReply, Status> {
+async fn join(
+    host: &Arc<Host>,
+    message: &v1::JoinClusterRequest,
+) -> Result<v1::JoinClusterReply, Status> {
     let token: Token = api::parse("token", message.token.trim())?;
     let name = node_name(&message.name).map_err(|e| failed(&e))?;
     let advertise = advertised(&message.advertise).map_err(|e| failed(&e))?;
     if message.members.is_empty() {
-        return Err(Status::invalid_argument("name a member of the cluster, as in `clusterctl join --token T HOST:7070`"));
+        return Err(Status::invalid_argument(
+            "name a member of the cluster, as in `clusterctl join --token T HOST:7070`",
+        ));
     }
     // The key is kept before anything is sent: a retry shows the same key and gets the same identity.
     let key = kept_key(host).map_err(|e| failed(&e))?;
@@ -148,22 +166,39 @@ async fn join(host: &Arc<Host>, message: &v1::JoinClusterRequest) -> Result<v1::
     admitted(host, &reply, name, advertise, &key).await.map_err(|e| failed(&e))?;
     let role = if reply.cluster_key.is_empty() { Role::Worker } else { Role::Manager };
     let file = host.member()?.node.file();
-    Ok(v1::JoinClusterReply { node: reply.node, name: file.name.to_string(), role: role.to_string() })
+    Ok(v1::JoinClusterReply {
+        node: reply.node,
+        name: file.name.to_string(),
+        role: role.to_string(),
+    })
 }
 
 /// Asks one member after the other; a refusal ends it, silence does not.
-async fn ask_members(token: &Token, members: &[String], request: v1::JoinRequest) -> Result<v1::JoinReply, Status> {
+async fn ask_members(
+    token: &Token,
+    members: &[String],
+    request: v1::JoinRequest,
+) -> Result<v1::JoinReply, Status> {
     let mut last = Status::unavailable("no member was asked");
     for member in members {
         let address = resolve(member).await?;
-        let config = joiner_config(token.authority()).map_err(|e| Status::internal(e.to_string()))?;
-        let channel = crate::dial::lazy(address, server_name(NodeId(1)), move || Arc::clone(&config));
+        let config =
+            joiner_config(token.authority()).map_err(|e| Status::internal(e.to_string()))?;
+        let channel =
+            crate::dial::lazy(address, server_name(NodeId(1)), move || Arc::clone(&config));
         let mut client = MembersClient::new(channel);
         match tokio::time::timeout(JOIN, client.join(request.clone())).await {
             Ok(Ok(reply)) => return Ok(reply.into_inner()),
-            Ok(Err(status)) if status.code() == Code::Unavailable => last = unreachable(member, &status),
+            Ok(Err(status)) if status.code() == Code::Unavailable => {
+                last = unreachable(member, &status)
+            }
             Ok(Err(status)) => return Err(status),
-            Err(_) => last = Status::unavailable(format!("{member} did not answer within {} s", JOIN.as_secs())),
+            Err(_) => {
+                last = Status::unavailable(format!(
+                    "{member} did not answer within {} s",
+                    JOIN.as_secs()
+                ))
+            }
         }
     }
     Err(last)
@@ -175,8 +210,11 @@ fn unreachable(member: &str, status: &Status) -> Status {
 }
 
 async fn resolve(member: &str) -> Result<SocketAddr, Status> {
-    let with_port =
-        if member.contains(':') { member.to_owned() } else { format!("{member}:{}", limits::CONTROL_PORT) };
+    let with_port = if member.contains(':') {
+        member.to_owned()
+    } else {
+        format!("{member}:{}", limits::CONTROL_PORT)
+    };
     let mut found = tokio::net::lookup_host(&with_port)
         .await
         .map_err(|e| Status::invalid_argument(format!("{member} is not an address: {e}")))?;
@@ -194,11 +232,13 @@ async fn admitted(
     if role == Role::Manager {
         folder::write(&host.folder.cluster_key(), &reply.cluster_key, 0o600)?;
     }
-    let identity = Written { key: &key.key_pem, certificate: &reply.certificate, authority: &reply.authority };
+    let identity =
+        Written { key: &key.key_pem, certificate: &reply.certificate, authority: &reply.authority };
     identity.write(host)?;
     let mut managers = Vec::new();
     for manager in &reply.managers {
-        managers.push((NodeId(manager.node), manager.address.parse().context("a manager's address")?));
+        managers
+            .push((NodeId(manager.node), manager.address.parse().context("a manager's address")?));
     }
     let cluster = model::ClusterId(reply.cluster.clone());
     let file = NodeFile { cluster, node: NodeId(reply.node), name, role, advertise, managers };
@@ -259,21 +299,30 @@ fn node_name(text: &str) -> anyhow::Result<NodeName> {
         return Ok(text.parse()?);
     }
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    host.parse().with_context(|| format!("the host name \"{}\" cannot name a node; use --name", host.escape_debug()))
+    host.parse().with_context(|| {
+        format!("the host name \"{}\" cannot name a node; use --name", host.escape_debug())
+    })
 }
 
 /// The address the others are to use: as told, or the only one there is.
 fn advertised(text: &str) -> anyhow::Result<IpAddr> {
     if !text.is_empty() {
-        return text.parse().with_context(|| format!("--advertise {}: not an IP address", text.escape_debug()));
+        return text
+            .parse()
+            .with_context(|| format!("--advertise {}: not an IP address", text.escape_debug()));
     }
     let found = crate::addresses::qualifying()?;
     match found.as_slice() {
         [only] => Ok(*only),
-        [] => bail!("this host has no address that others could use; say which with --advertise ADDR"),
+        [] => {
+            bail!("this host has no address that others could use; say which with --advertise ADDR")
+        }
         several => {
             let list: Vec<String> = several.iter().map(ToString::to_string).collect();
-            bail!("this host has several addresses; say which with --advertise ADDR: {}", list.join(", "))
+            bail!(
+                "this host has several addresses; say which with --advertise ADDR: {}",
+                list.join(", ")
+            )
         }
     }
 }

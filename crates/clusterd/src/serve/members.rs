@@ -26,16 +26,26 @@ impl MembersService {
 
 #[tonic::async_trait]
 impl Members for MembersService {
-    async fn join(&self, request: Request<v1::JoinRequest>) -> Result<Response<v1::JoinReply>, Status> {
+    async fn join(
+        &self,
+        request: Request<v1::JoinRequest>,
+    ) -> Result<Response<v1::JoinReply>, Status> {
         let managing = self.managing()?;
         admit::join(&self.node, &managing, request.into_inner()).await.map(Response::new)
     }
 
-    async fn renew(&self, request: Request<v1::RenewRequest>) -> Result<Response<v1::RenewReply>, Status> {
+    async fn renew(
+        &self,
+        request: Request<v1::RenewRequest>,
+    ) -> Result<Response<v1::RenewReply>, Status> {
         let managing = self.managing()?;
         let id = self.node.roster.node(&caller::of(&request), Right::Node)?;
         let state = managing.log.state();
-        let role = state.nodes.get(&id).map(|n| n.role).ok_or_else(|| Status::permission_denied("removed"))?;
+        let role = state
+            .nodes
+            .get(&id)
+            .map(|n| n.role)
+            .ok_or_else(|| Status::permission_denied("removed"))?;
         let certificate = admit::certify_node(&managing, &request.into_inner().csr, id, role)?;
         Ok(Response::new(v1::RenewReply { certificate }))
     }
@@ -61,7 +71,10 @@ impl Members for MembersService {
 
     type WatchStream = Replies<v1::WatchReply>;
 
-    async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+    async fn watch(
+        &self,
+        request: Request<v1::WatchRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
         let managing = self.managing()?;
         let caller = caller::of(&request);
         let node = self.node.roster.node(&caller, Right::Node)?;
@@ -70,7 +83,10 @@ impl Members for MembersService {
         Ok(Response::new(Box::pin(replies)))
     }
 
-    async fn report(&self, request: Request<v1::ReportRequest>) -> Result<Response<v1::ReportReply>, Status> {
+    async fn report(
+        &self,
+        request: Request<v1::ReportRequest>,
+    ) -> Result<Response<v1::ReportReply>, Status> {
         let managing = self.managing()?;
         let node = self.node.roster.node(&caller::of(&request), Right::Node)?;
         let message = request.into_inner();
@@ -82,29 +98,45 @@ impl Members for MembersService {
         }
         let report = Report {
             node,
-            statuses: message.statuses.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
-            deleted_volumes: message.deleted_volumes.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+            statuses: message
+                .statuses
+                .into_iter()
+                .map(TryInto::try_into)
+                .collect::<Result<_, _>>()?,
+            deleted_volumes: message
+                .deleted_volumes
+                .into_iter()
+                .map(TryInto::try_into)
+                .collect::<Result<_, _>>()?,
         };
         managing.propose(Command::Report(report), None).await?;
         Ok(Response::new(v1::ReportReply {}))
     }
 
-    async fn refresh(&self, request: Request<v1::RefreshRequest>) -> Result<Response<v1::RefreshReply>, Status> {
+    async fn refresh(
+        &self,
+        request: Request<v1::RefreshRequest>,
+    ) -> Result<Response<v1::RefreshReply>, Status> {
         let managing = self.managing()?;
         let node = self.node.roster.node(&caller::of(&request), Right::Node)?;
         let message = request.into_inner();
-        let facts = message.facts.ok_or_else(|| Status::invalid_argument("field `facts`: is missing"))?;
+        let facts =
+            message.facts.ok_or_else(|| Status::invalid_argument("field `facts`: is missing"))?;
         let refresh = Refresh {
             node,
             facts: facts.into(),
             address: api::optional_address("address", &message.address)?,
-            away: (message.away_ms > 0).then(|| Duration::from_millis(message.away_ms.min(AWAY_MOST))),
+            away: (message.away_ms > 0)
+                .then(|| Duration::from_millis(message.away_ms.min(AWAY_MOST))),
         };
         managing.propose(Command::Refresh(refresh), None).await?;
         Ok(Response::new(v1::RefreshReply {}))
     }
 
-    async fn key(&self, request: Request<v1::KeyRequest>) -> Result<Response<v1::KeyReply>, Status> {
+    async fn key(
+        &self,
+        request: Request<v1::KeyRequest>,
+    ) -> Result<Response<v1::KeyReply>, Status> {
         let managing = self.managing()?;
         self.node.roster.node(&caller::of(&request), Right::Manager)?;
         let cluster_key = managing.cluster_key.encode().as_bytes().to_vec();

@@ -13,9 +13,10 @@ use tonic::Status;
 pub(crate) fn refusal(why: &Refusal) -> Status {
     let text = why.to_string();
     match why {
-        Refusal::NoNode(_) | Refusal::NoProject(_) | Refusal::NoService { .. } | Refusal::NothingToReplace(_) => {
-            Status::not_found(text)
-        }
+        Refusal::NoNode(_)
+        | Refusal::NoProject(_)
+        | Refusal::NoService { .. }
+        | Refusal::NothingToReplace(_) => Status::not_found(text),
         Refusal::NameInUse(_) | Refusal::AlreadyFounded => Status::already_exists(text),
         Refusal::Moved { .. } => Status::aborted(text),
         Refusal::TooManyRequests | Refusal::Limit { .. } => Status::resource_exhausted(text),
