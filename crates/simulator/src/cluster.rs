@@ -1,0 +1,245 @@
+//! The simulated cluster: real managers and agents, a modelled log, network and engines, on virtual time.
+//!
+//! `cluster.rs` holds what there is and takes one step after the other; `raft.rs`, `duties.rs`,
+//! `sessions.rs` and `hosts.rs` are what the steps do.
+
+use crate::engine::Turn;
+use crate::host::{Host, Hosts};
+use crate::invariants::Invariants;
+use crate::log::Log;
+use crate::network::Network;
+use crate::people::People;
+use crate::queue::Queue;
+use crate::random::Random;
+use crate::trace::Trace;
+use agent::{Action, ContainerId};
+use manager::{Ended, ProposalId};
+use model::{Entry, NodeId, Refresh, Report, Role, State, Timers, View};
+use planner::Settings;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Everything that can happen next.
+#[derive(Clone, Debug)]
+pub(crate) enum Happening {
+    /// A node beats to all managers.
+    Beat { node: NodeId, life: u64 },
+    /// A beat arrives.
+    Beaten { to: NodeId, from: NodeId, heard: Arc<Vec<(NodeId, Duration)>> },
+    /// The time a manager named has come.
+    ManagerWakes { node: NodeId, life: u64 },
+    /// The time an agent named has come.
+    AgentWakes { node: NodeId, life: u64 },
+    /// Raft's own clock.
+    Raft,
+    /// Entries arrive at a member.
+    Append { to: NodeId, term: u64, upto: u64, known: u64 },
+    /// A member's acknowledgement arrives at the leader.
+    Ack { from: NodeId, term: u64, upto: u64 },
+    /// The membership of the log changes.
+    Membership { term: u64, voters: BTreeSet<NodeId> },
+    /// A proposal's end reaches its manager.
+    Proposed { node: NodeId, life: u64, id: ProposalId, ended: Ended },
+    /// A probe ends.
+    Probed { node: NodeId, life: u64, of: NodeId, answers: bool },
+    /// A node looks after its session and its own condition.
+    Sign { node: NodeId, life: u64 },
+    /// A manager sends views to whom they changed for.
+    Push { node: NodeId, life: u64 },
+    /// A view arrives.
+    View { node: NodeId, life: u64, from: NodeId, view: Arc<View>, age: Duration },
+    /// A report arrives at the leader.
+    Report { node: NodeId, life: u64, number: u64, report: Report },
+    /// What became of a report arrives.
+    Reported { node: NodeId, life: u64, number: u64, accepted: bool },
+    /// A node's word about itself arrives at the leader.
+    Refresh { life: u64, refresh: Refresh },
+    /// An action of the engine ends.
+    Acted { node: NodeId, life: u64, action: Box<Action> },
+    /// The engine does not answer a request in time.
+    Unanswered { node: NodeId, life: u64, action: Box<Action> },
+    /// An agent finds an answer that came while it stood still.
+    Answered { node: NodeId, life: u64, done: Box<agent::Input> },
+    /// The engine's list arrives, or does not.
+    Listed { node: NodeId, life: u64 },
+    /// A program takes its turn.
+    Turn { node: NodeId, container: ContainerId, run: u64, turn: Turn },
+    /// Somebody at a keyboard tries to be heard.
+    Ask { wish: usize },
+    /// A daemon starts.
+    Starts { node: NodeId },
+    /// A daemon that announced its stop stops.
+    Leaves { node: NodeId, life: u64 },
+}
+
+/// How nasty the world is where nobody asked it to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Nastiness {
+    /// Answers that get lost although the connection works, of a thousand.
+    pub(crate) lost_answers: u64,
+    /// Proposals refused for no reason a manager could know, of a thousand.
+    pub(crate) lost_proposals: u64,
+    /// Events of the engine that get lost, of a thousand.
+    pub(crate) lost_events: u64,
+}
+
+impl Nastiness {
+    pub(crate) const NONE: Self = Self { lost_answers: 0, lost_proposals: 0, lost_events: 0 };
+    pub(crate) const SOME: Self = Self { lost_answers: 10, lost_proposals: 10, lost_events: 10 };
+}
+
+/// The simulated cluster.
+#[derive(Clone, Debug)]
+pub(crate) struct Cluster {
+    pub(crate) now: u64,
+    pub(crate) queue: Queue<Happening>,
+    pub(crate) random: Random,
+    pub(crate) network: Network,
+    pub(crate) log: Log,
+    pub(crate) hosts: Hosts,
+    pub(crate) people: People,
+    pub(crate) trace: Trace,
+    pub(crate) invariants: Invariants,
+    pub(crate) nastiness: Nastiness,
+    pub(crate) timers: Timers,
+    pub(crate) settings: Settings,
+    /// What managers told, for people to read, with the time.
+    pub(crate) told: Vec<(u64, String)>,
+}
+
+impl Cluster {
+    /// A cluster that these entries founded; its first node leads. Nothing has happened yet.
+    pub(crate) fn new(seed: u64, entries: Vec<Entry>, nastiness: Nastiness) -> Self {
+        let mut founded = State::default();
+        for (index, entry) in (1..).zip(&entries) {
+            founded.apply(index, entry);
+        }
+        let members: Vec<NodeId> = founded.managers().map(|n| n.id).collect();
+        let hosts = founded.nodes.values().map(|n| (n.id, Host::new(n.id, n.role))).collect();
+        let mut cluster = Self {
+            now: 0,
+            queue: Queue::new(),
+            random: Random::new(seed),
+            network: Network::default(),
+            log: Log::new(entries, &members, members[0]),
+            hosts,
+            people: People::default(),
+            trace: Trace::new(),
+            invariants: Invariants::new(&founded),
+            nastiness,
+            timers: Timers::LAN,
+            settings: Settings::default(),
+            told: Vec::new(),
+        };
+        for node in founded.nodes.keys() {
+            cluster.start_daemon(*node);
+        }
+        cluster.log.crown(0, members[0]);
+        cluster.commit();
+        cluster.queue.push(0, Happening::Raft);
+        cluster
+    }
+
+    /// Lets time pass.
+    pub(crate) fn run(&mut self, millis: u64) {
+        let until = self.now + millis;
+        while let Some((at, what)) = self.queue.pop(until) {
+            self.now = at;
+            self.step(what);
+        }
+        self.now = until;
+    }
+
+    /// What is meant for a daemon that stands still waits.
+    fn put_off(&mut self, what: &Happening) -> bool {
+        use Happening as H;
+        let (H::Beat { node, .. }
+        | H::Beaten { to: node, .. }
+        | H::ManagerWakes { node, .. }
+        | H::AgentWakes { node, .. }
+        | H::Append { to: node, .. }
+        | H::Proposed { node, .. }
+        | H::Probed { node, .. }
+        | H::Sign { node, .. }
+        | H::Push { node, .. }
+        | H::View { node, .. }
+        | H::Reported { node, .. }
+        | H::Answered { node, .. }
+        | H::Listed { node, .. }) = what
+        else {
+            return false;
+        };
+        let until = self.hosts.get(node).map_or(0, |h| h.frozen_until);
+        if until <= self.now {
+            return false;
+        }
+        self.queue.push(until, what.clone());
+        true
+    }
+
+    fn step(&mut self, what: Happening) {
+        use Happening as H;
+        if self.put_off(&what) {
+            return;
+        }
+        match what {
+            H::Beat { node, life } => self.beat(node, life),
+            H::Beaten { to, from, heard } => self.beaten(to, from, &heard),
+            H::ManagerWakes { node, life } => self.manager_wakes(node, life),
+            H::AgentWakes { node, life } => self.agent_wakes(node, life),
+            H::Raft => self.raft_tick(),
+            H::Append { to, term, upto, known } => self.appended(to, term, upto, known),
+            H::Ack { from, term, upto } => self.acknowledged(from, term, upto),
+            H::Membership { term, voters } => self.membership(term, voters),
+            H::Proposed { node, life, id, ended } => {
+                self.to_manager(node, life, manager::Input::Proposed { id, ended });
+            }
+            H::Probed { node, life, of, answers } => {
+                self.to_manager(node, life, manager::Input::Probed { node: of, answers });
+            }
+            H::Sign { node, life } => self.sign(node, life),
+            H::Push { node, life } => self.push_views(node, life),
+            H::View { node, life, from, view, age } => {
+                self.view_arrives(node, life, from, view, age);
+            }
+            H::Report { node, life, number, report } => {
+                self.report_arrives(node, life, number, report);
+            }
+            H::Reported { node, life, number, accepted } => {
+                self.to_agent(node, life, agent::Input::Reported { number, accepted });
+            }
+            H::Refresh { life, refresh } => self.refresh_arrives(life, refresh),
+            H::Acted { node, life, action } => self.acted(node, life, *action),
+            H::Unanswered { node, life, action } => self.unanswered(node, life, *action),
+            H::Answered { node, life, done } => self.to_agent(node, life, *done),
+            H::Listed { node, life } => self.listed(node, life),
+            H::Turn { node, container, run, turn } => self.turn(node, &container, run, turn),
+            H::Ask { wish } => self.ask_again(wish),
+            H::Starts { node } => self.start_daemon(node),
+            H::Leaves { node, life } => self.leave(node, life),
+        }
+    }
+
+    /// The node of this name, or the leader's when the name is `leader`.
+    pub(crate) fn named(&self, name: &str) -> Option<NodeId> {
+        if name == "leader" {
+            return self.log.leader();
+        }
+        self.log.state.nodes.values().find(|n| n.name.as_str() == name).map(|n| n.id)
+    }
+
+    /// A line for the fingerprint.
+    pub(crate) fn note(&mut self, what: &dyn std::fmt::Display) {
+        self.trace.line(self.now, what);
+    }
+
+    /// Managers' hosts.
+    pub(crate) fn managers(&self) -> Vec<NodeId> {
+        self.hosts.values().filter(|h| h.role == Role::Manager).map(|h| h.id).collect()
+    }
+
+    pub(crate) fn lives(&self, node: NodeId) -> bool {
+        self.hosts.get(&node).is_some_and(|h| h.lives(self.now))
+    }
+}

@@ -1,0 +1,113 @@
+//! A host: what survives a loss of power, and the daemon, which does not.
+
+use crate::engine::Engine;
+use agent::Agent;
+use manager::Manager;
+use model::{NodeId, Role, TaskId, Time, VolumeKey, Wanted};
+use std::collections::BTreeMap;
+
+/// A host.
+#[derive(Clone, Debug)]
+pub(crate) struct Host {
+    pub(crate) id: NodeId,
+    pub(crate) role: Role,
+    /// It has power.
+    pub(crate) powered: bool,
+    pub(crate) engine: Engine,
+    pub(crate) daemon: Option<Daemon>,
+    /// Counts its daemons: what was meant for an earlier one does not reach the next.
+    pub(crate) life: u64,
+    /// On its disk: what the agent wants to find again.
+    pub(crate) snapshot: Option<agent::Snapshot>,
+    /// The daemon stands still until then.
+    pub(crate) frozen_until: u64,
+}
+
+/// A running daemon.
+#[derive(Clone, Debug)]
+pub(crate) struct Daemon {
+    /// Its own monotonic clock, minus the simulator's.
+    pub(crate) clock: u64,
+    pub(crate) agent: Agent,
+    pub(crate) agent_wakes: u64,
+    pub(crate) member: Option<Member>,
+    pub(crate) session: Option<Session>,
+    /// A word of the node about itself is on its way to the log until then.
+    pub(crate) refreshing_until: u64,
+    /// It is about to stop, as planned.
+    pub(crate) leaving: bool,
+}
+
+/// The manager in a daemon.
+#[derive(Clone, Debug)]
+pub(crate) struct Member {
+    pub(crate) manager: Manager,
+    pub(crate) wakes: u64,
+    /// It has applied all that was committed when it first met a leader: it may serve views.
+    pub(crate) serves: bool,
+    /// Views are to be sent soon.
+    pub(crate) pushing: bool,
+}
+
+/// An agent's stream from a manager.
+#[derive(Clone, Debug)]
+pub(crate) struct Session {
+    pub(crate) manager: NodeId,
+    /// What the last view said, as far as an agent cares.
+    pub(crate) sent: Option<Essence>,
+}
+
+/// What an agent does by: its tasks, what is wished of them and how far the cluster knows them to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Essence {
+    pub(crate) tasks: Vec<(TaskId, Wanted, u8)>,
+    pub(crate) condemned: Vec<VolumeKey>,
+}
+
+impl Host {
+    pub(crate) fn new(id: NodeId, role: Role) -> Self {
+        Self {
+            id,
+            role,
+            powered: true,
+            engine: Engine::new(id),
+            daemon: None,
+            life: 0,
+            snapshot: None,
+            frozen_until: 0,
+        }
+    }
+
+    /// The daemon runs and does not stand still.
+    pub(crate) fn lives(&self, now: u64) -> bool {
+        self.daemon.is_some() && now >= self.frozen_until
+    }
+
+    /// The daemon of this life.
+    pub(crate) fn daemon_of(&mut self, life: u64) -> Option<&mut Daemon> {
+        if self.life == life { self.daemon.as_mut() } else { None }
+    }
+
+    pub(crate) fn member(&self) -> Option<&Member> {
+        self.daemon.as_ref()?.member.as_ref()
+    }
+
+    pub(crate) fn member_mut(&mut self) -> Option<&mut Member> {
+        self.daemon.as_mut()?.member.as_mut()
+    }
+}
+
+impl Daemon {
+    /// This daemon's own time.
+    pub(crate) fn time(&self, now: u64) -> Time {
+        Time(now + self.clock)
+    }
+
+    /// The simulator's time of a moment of this daemon's.
+    pub(crate) fn global(&self, time: Time) -> u64 {
+        time.0.saturating_sub(self.clock)
+    }
+}
+
+/// All hosts.
+pub(crate) type Hosts = BTreeMap<NodeId, Host>;

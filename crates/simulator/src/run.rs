@@ -1,0 +1,186 @@
+//! One seeded run: a cluster is founded, given work, tormented, healed, and looked at.
+
+use crate::cluster::{Cluster, Nastiness};
+use crate::founding::{Shape, entries};
+use crate::invariants::healed;
+use crate::random::Random;
+use crate::trouble::Trouble;
+use crate::workload::Workload;
+use model::{NodeId, TaskId, Wanted};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// How large a run is.
+#[derive(Clone, Debug)]
+pub struct Size {
+    /// Nodes, drawn from this range.
+    pub nodes: RangeInclusive<usize>,
+    /// Replicas asked for in all, about.
+    pub replicas: usize,
+    /// How long faults happen.
+    pub trouble: Duration,
+    /// Longest wait until the cluster must be whole again.
+    pub heal: Duration,
+}
+
+impl Size {
+    /// Small clusters, for many seeds.
+    pub fn small() -> Self {
+        Self {
+            nodes: 3..=20,
+            replicas: 12,
+            trouble: Duration::from_secs(40),
+            heal: Duration::from_secs(700),
+        }
+    }
+
+    /// A thousand nodes with ten thousand replicas.
+    pub fn large() -> Self {
+        Self {
+            nodes: 1_000..=1_000,
+            replicas: 10_000,
+            trouble: Duration::from_secs(30),
+            heal: Duration::from_secs(700),
+        }
+    }
+}
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The seed.
+    pub seed: u64,
+    /// Nodes of the cluster.
+    pub nodes: usize,
+    /// Fingerprint of all that happened.
+    pub trace: u64,
+    /// Virtual time that passed.
+    pub simulated: Duration,
+    /// Things that happened.
+    pub steps: u64,
+    /// Invariants checked.
+    pub checks: u64,
+    /// Entries committed.
+    pub entries: u64,
+    /// Elections held.
+    pub elections: u64,
+    /// What broke, with the last of what happened; `None` when all was well.
+    pub failure: Option<String>,
+}
+
+/// Runs one seed.
+pub fn run(seed: u64, size: &Size) -> Report {
+    let mut random = Random::new(seed);
+    let shape = shape(&mut random, size);
+    let mut cluster = Cluster::new(random.next(), entries(shape), Nastiness::SOME);
+    let failure = play(&mut cluster, &mut random, size)
+        .err()
+        .map(|what| format!("seed {seed}: {what}\n{}", cluster.trace.tail()));
+    Report {
+        seed,
+        nodes: shape.managers + shape.workers,
+        trace: cluster.trace.hash(),
+        simulated: Duration::from_millis(cluster.now),
+        steps: cluster.queue.count(),
+        checks: cluster.invariants.checks,
+        entries: cluster.log.index(),
+        elections: cluster.log.elections,
+        failure,
+    }
+}
+
+fn shape(random: &mut Random, size: &Size) -> Shape {
+    // Small ones more often: they are where two of three is a majority.
+    let (low, high) = (*size.nodes.start() as u64, *size.nodes.end() as u64);
+    let nodes = random.between(low, high).min(random.between(low, high)) as usize;
+    let managers = if nodes >= 5 && random.per_mille(300) { 5 } else { 3 };
+    let memory = random.between(2, 8) << 30;
+    Shape { managers, workers: nodes - managers, memory, milli_cpus: 4_000 }
+}
+
+fn play(cluster: &mut Cluster, random: &mut Random, size: &Size) -> Result<(), String> {
+    let mut workload = Workload::new(random, size.replicas, cluster.hosts.len());
+    workload.deploy_all(cluster);
+    pass(cluster, 8_000)?;
+    let mut trouble = Trouble::default();
+    let until = cluster.now + size.trouble.as_millis() as u64;
+    while cluster.now < until {
+        if random.per_mille(300) {
+            workload.change_something(cluster, random);
+        } else {
+            trouble.strike(cluster, random);
+        }
+        pass(cluster, random.between(50, 2_500))?;
+    }
+    trouble.end(cluster);
+    workload.be_reasonable(cluster);
+    wait_until_whole(cluster, size.heal.as_millis() as u64)?;
+    stay_calm(cluster, random)
+}
+
+fn pass(cluster: &mut Cluster, millis: u64) -> Result<(), String> {
+    let mut left = millis;
+    while left > 0 {
+        let step = left.min(250);
+        cluster.run(step);
+        left -= step;
+        if let Some(broken) = &cluster.invariants.broken {
+            return Err(broken.clone());
+        }
+    }
+    Ok(())
+}
+
+fn wait_until_whole(cluster: &mut Cluster, limit: u64) -> Result<(), String> {
+    let until = cluster.now + limit;
+    loop {
+        pass(cluster, 5_000)?;
+        let wrong = healed(cluster);
+        if wrong.is_empty() {
+            return Ok(());
+        }
+        if cluster.now >= until {
+            return Err(format!("not healed: {}", wrong.join("; ")));
+        }
+    }
+}
+
+/// What no blip may change: which tasks there are, and what is wished of them.
+fn wishes(cluster: &Cluster) -> Vec<(TaskId, Wanted)> {
+    let steady = |t: &&model::Task| !t.state.ended() || t.wanted == Wanted::Run;
+    cluster.log.state.tasks.values().filter(steady).map(|t| (t.id, t.wanted)).collect()
+}
+
+/// A blip below the limits starts and stops nothing, and neither does an election.
+fn stay_calm(cluster: &mut Cluster, random: &mut Random) -> Result<(), String> {
+    if cluster.log.state.services.values().any(|s| s.spec().container.image.reference == "crashes")
+    {
+        return Ok(());
+    }
+    let before = wishes(cluster);
+    let nodes: Vec<NodeId> = cluster.hosts.keys().copied().collect();
+    let node = random.pick(&nodes).expect("a cluster has nodes");
+    match random.between(0, 2) {
+        0 => {
+            cluster.network.isolate(node);
+            pass(cluster, 1_200)?;
+            cluster.network.heal();
+        }
+        1 => {
+            cluster.kill_daemon(node);
+            pass(cluster, 1_000)?;
+            cluster.start_daemon(node);
+        }
+        _ => {
+            let leader = cluster.log.leader().unwrap_or(node);
+            cluster.kill_daemon(leader);
+            pass(cluster, 1_000)?;
+            cluster.start_daemon(leader);
+        }
+    }
+    pass(cluster, 6_000)?;
+    if wishes(cluster) == before {
+        return Ok(());
+    }
+    Err("a blip moved something".to_owned())
+}

@@ -1,0 +1,188 @@
+//! The commands of a scenario.
+
+use super::show::show;
+use super::stage::Stage;
+use crate::cluster::Cluster;
+use crate::engine::Mode;
+use crate::founding::Shape;
+use model::{
+    Availability, Command, Deploy, NodeId, Outcome, ProjectName, ProjectSpec, Remove, Scale,
+    SetNode,
+};
+use std::collections::BTreeMap;
+
+type Said = Result<Vec<String>, String>;
+
+/// How long somebody in a scenario waits for an answer, in milliseconds.
+const ANSWER: u64 = 5_000;
+
+/// Performs one command. The first is `hosts MANAGERS [WORKERS] [memory=MIB] [cpus=N]`.
+///
+/// People: `deploy PROJECT` with a Compose document below, `scale PROJECT SERVICE=N`, `remove PROJECT`,
+/// `drain|pause|activate HOST`, `label HOST KEY=VALUE`. Faults: `cut HOST...`, `cut-link HOST HOST`,
+/// `deafen HOST HOST` (the first does not hear the second), `heal`, `crash HOST...`, `boot HOST`,
+/// `kill HOST`, `stop HOST`, `start HOST` (their daemons), `freeze HOST FOR`, `engine HOST
+/// stop|hang|answer`. Time: `wait FOR`. Looking: `show`, `links`.
+pub(super) fn perform(stage: &mut Option<Stage>, command: &str, document: &str) -> Said {
+    let words: Vec<&str> = command.split_whitespace().collect();
+    let (Some(verb), args) = (words.first(), words.get(1..).unwrap_or_default()) else {
+        return Err("a command is missing".to_owned());
+    };
+    if *verb == "hosts" {
+        *stage = Some(Stage::new(shape(args)?));
+        return Ok(Vec::new());
+    }
+    let stage = stage.as_mut().ok_or("`hosts` comes first")?;
+    match *verb {
+        "show" => return Ok(show(&stage.cluster)),
+        "links" => return Ok(links(&stage.cluster)),
+        "wait" => stage.cluster.run(duration(args.first())?),
+        "deploy" | "scale" | "remove" | "drain" | "pause" | "activate" | "label" => {
+            let wish = wish(&stage.cluster, verb, args, document)?;
+            let refused = ask(&mut stage.cluster, wish);
+            let mut lines = stage.news();
+            lines.extend(refused);
+            return Ok(lines);
+        }
+        _ => fault(&mut stage.cluster, verb, args)?,
+    }
+    Ok(stage.news())
+}
+
+fn shape(args: &[&str]) -> Result<Shape, String> {
+    let mut shape = Shape { managers: 3, workers: 0, memory: 8 << 30, milli_cpus: 4_000 };
+    for (position, arg) in args.iter().enumerate() {
+        match arg.split_once('=') {
+            Some(("memory", mib)) => shape.memory = number(mib)? << 20,
+            Some(("cpus", cpus)) => shape.milli_cpus = number(cpus)? * 1_000,
+            Some(_) => return Err(format!("what is {arg}?")),
+            None if position == 0 => shape.managers = number(arg)? as usize,
+            None => shape.workers = number(arg)? as usize,
+        }
+    }
+    Ok(shape)
+}
+
+fn number(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("{text} is not a number"))
+}
+
+fn duration(text: Option<&&str>) -> Result<u64, String> {
+    let text = text.ok_or("a duration is missing")?;
+    match (text.strip_suffix("ms"), text.strip_suffix('s')) {
+        (Some(ms), _) => number(ms),
+        (None, Some(s)) => Ok(number(s)? * 1_000),
+        _ => Err(format!("{text} is not a duration")),
+    }
+}
+
+fn host(cluster: &Cluster, name: Option<&&str>) -> Result<NodeId, String> {
+    let name = name.ok_or("a host is missing")?;
+    cluster.named(name).ok_or_else(|| format!("there is no host {name}"))
+}
+
+fn pair<'a>(arg: Option<&&'a str>) -> Result<(&'a str, &'a str), String> {
+    arg.and_then(|a| a.split_once('=')).ok_or_else(|| "KEY=VALUE is missing".to_owned())
+}
+
+fn wish(cluster: &Cluster, verb: &str, args: &[&str], document: &str) -> Result<Command, String> {
+    let project = || -> Result<ProjectName, String> {
+        let name = args.first().ok_or("a project is missing")?;
+        name.parse().map_err(|e| format!("{e}"))
+    };
+    let node = |availability, labels| -> Result<Command, String> {
+        let node = host(cluster, args.first())?;
+        Ok(Command::SetNode(SetNode { node, availability, role: None, labels }))
+    };
+    match verb {
+        "deploy" => {
+            let spec = project_spec(&project()?, document)?;
+            Ok(Command::Deploy(Deploy { spec, seen: None, logins: BTreeMap::new() }))
+        }
+        "scale" => {
+            let mut counts = BTreeMap::new();
+            for arg in &args[1..] {
+                let (service, count) = pair(Some(arg))?;
+                let service = service.parse().map_err(|e| format!("{e}"))?;
+                counts.insert(service, number(count)? as u32);
+            }
+            Ok(Command::Scale(Scale { project: project()?, counts, seen: None }))
+        }
+        "remove" => Ok(Command::Remove(Remove { project: project()?, volumes: false })),
+        "label" => {
+            let (key, value) = pair(args.get(1))?;
+            node(None, BTreeMap::from([(key.to_owned(), Some(value.to_owned()))]))
+        }
+        "drain" => node(Some(Availability::Drain), BTreeMap::new()),
+        "pause" => node(Some(Availability::Pause), BTreeMap::new()),
+        _ => node(Some(Availability::Active), BTreeMap::new()),
+    }
+}
+
+/// A project from a Compose document without its name.
+pub(crate) fn project_spec(name: &ProjectName, document: &str) -> Result<ProjectSpec, String> {
+    let text = format!("name: {name}\n{document}");
+    compose::parse_canonical(&text, false).map_err(|e| format!("{e:?}"))
+}
+
+/// Asks, and waits for an answer. What is said when it is no.
+fn ask(cluster: &mut Cluster, command: Command) -> Option<String> {
+    let wish = cluster.ask(command);
+    let until = cluster.now + ANSWER;
+    while cluster.people.wishes[wish].outcome.is_none() && cluster.now < until {
+        cluster.run(10);
+    }
+    match &cluster.people.wishes[wish].outcome {
+        Some(Outcome::Refused(refusal)) => Some(format!("refused: {refusal}")),
+        Some(_) => None,
+        None => Some("no answer".to_owned()),
+    }
+}
+
+fn links(cluster: &Cluster) -> Vec<String> {
+    let Some(leader) = cluster.log.leader() else { return vec!["no leader".to_owned()] };
+    let Some(daemon) = cluster.hosts.get(&leader).and_then(|h| h.daemon.as_ref()) else {
+        return Vec::new();
+    };
+    let links = daemon.member.iter().flat_map(|m| m.manager.links(daemon.time(cluster.now)));
+    let name = |n| cluster.log.state.node_name(n);
+    let lines: Vec<String> =
+        links.map(|l| format!("{} does not hear {}", name(l.by), name(l.node))).collect();
+    if lines.is_empty() { vec!["all links work".to_owned()] } else { lines }
+}
+
+fn fault(cluster: &mut Cluster, verb: &str, args: &[&str]) -> Result<(), String> {
+    let each = |cluster: &Cluster| -> Result<Vec<NodeId>, String> {
+        args.iter().map(|a| host(cluster, Some(a))).collect()
+    };
+    match verb {
+        "cut" => each(cluster)?.into_iter().for_each(|n| cluster.network.isolate(n)),
+        "crash" => each(cluster)?.into_iter().for_each(|n| cluster.crash(n)),
+        "boot" => each(cluster)?.into_iter().for_each(|n| cluster.boot(n)),
+        "kill" => each(cluster)?.into_iter().for_each(|n| cluster.kill_daemon(n)),
+        "start" => each(cluster)?.into_iter().for_each(|n| cluster.start_daemon(n)),
+        "stop" => each(cluster)?.into_iter().for_each(|n| cluster.stop_daemon(n)),
+        "heal" => cluster.network.heal(),
+        "cut-link" | "deafen" => {
+            let (a, b) = (host(cluster, args.first())?, host(cluster, args.get(1))?);
+            cluster.network.cut(b, a);
+            if verb == "cut-link" {
+                cluster.network.cut(a, b);
+            }
+        }
+        "freeze" => {
+            let (node, millis) = (host(cluster, args.first())?, duration(args.get(1))?);
+            cluster.freeze(node, millis);
+        }
+        "engine" => {
+            let node = host(cluster, args.first())?;
+            match args.get(1) {
+                Some(&"stop") => cluster.set_engine(node, Mode::Stopped, true),
+                Some(&"hang") => cluster.set_engine(node, Mode::Hangs, false),
+                _ => cluster.set_engine(node, Mode::Answers, false),
+            }
+        }
+        _ => return Err("no such command".to_owned()),
+    }
+    Ok(())
+}

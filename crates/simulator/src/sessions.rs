@@ -1,0 +1,249 @@
+//! Views to agents, reports from them, and a node's word about itself.
+
+use crate::cluster::{Cluster, Happening};
+use crate::host::{Essence, Session};
+use crate::log::Origin;
+use agent::Input;
+use model::{Command, NodeId, Refresh, Report, State, View};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often a node looks after its session, in milliseconds.
+const SIGN: u64 = 500;
+/// How long a manager gathers changes before it sends views, in milliseconds.
+const GATHER: u64 = 10;
+/// How long a refused or unsendable report takes to come back, in milliseconds.
+const REFUSED: u64 = 100;
+/// Signs between two full lists of an engine's containers.
+const LIST_EVERY: u64 = 60;
+/// How often a node says again what the cluster has not taken, in milliseconds.
+const REFRESH_AGAIN: u64 = 1_000;
+
+impl Cluster {
+    /// A node looks for a manager whose views can be trusted, and hears that its view is still the newest.
+    pub(crate) fn sign(&mut self, node: NodeId, life: u64) {
+        if self.hosts.get_mut(&node).and_then(|h| h.daemon_of(life)).is_none() {
+            return;
+        }
+        self.queue.push(self.now + SIGN, Happening::Sign { node, life });
+        let current = self.session(node).filter(|m| self.serves(*m, node));
+        let stale = self.timers.view_stale.as_millis() as u64;
+        let fresh = |m: &NodeId| self.contact_age(*m) <= stale;
+        match current {
+            Some(manager) if fresh(&manager) => self.confirm(node, life, manager),
+            _ => self.look_around(node, life, current),
+        }
+        self.refresh(node, life);
+        // Events get lost: now and then the driver asks for everything.
+        if (self.now / SIGN + node.0).is_multiple_of(LIST_EVERY) {
+            self.queue.push(self.now, Happening::Listed { node, life });
+        }
+    }
+
+    fn session(&self, node: NodeId) -> Option<NodeId> {
+        Some(self.hosts.get(&node)?.daemon.as_ref()?.session.as_ref()?.manager)
+    }
+
+    /// Whether a manager can serve views to a node at all.
+    fn serves(&self, manager: NodeId, node: NodeId) -> bool {
+        let serves = self.hosts.get(&manager).and_then(|h| h.member()).is_some_and(|m| m.serves);
+        serves && self.lives(manager) && self.network.joined(manager, node)
+    }
+
+    /// Age of a manager's contact with a leader that has a quorum, in milliseconds.
+    fn contact_age(&self, manager: NodeId) -> u64 {
+        let contact = match &self.log.reign() {
+            Some(reign) if reign.leader == manager => reign.quorum_at,
+            _ => self.log.replicas.get(&manager).map_or(0, |r| r.contact),
+        };
+        self.now - contact
+    }
+
+    fn look_around(&mut self, node: NodeId, life: u64, current: Option<NodeId>) {
+        let stale = self.timers.view_stale.as_millis() as u64;
+        let managers = self.managers();
+        let fit = |m: &NodeId| self.serves(*m, node) && self.contact_age(*m) <= stale;
+        let better: Vec<NodeId> = managers.into_iter().filter(fit).collect();
+        let own = better.iter().copied().find(|m| *m == node);
+        let chosen = own.or_else(|| self.random.pick(&better));
+        match (chosen, current) {
+            (None, Some(manager)) => self.confirm(node, life, manager),
+            (None, None) => {
+                if let Some(daemon) = self.hosts.get_mut(&node).and_then(|h| h.daemon_of(life)) {
+                    daemon.session = None;
+                }
+            }
+            (Some(manager), _) => {
+                if let Some(daemon) = self.hosts.get_mut(&node).and_then(|h| h.daemon_of(life)) {
+                    daemon.session = Some(Session { manager, sent: None });
+                }
+                self.to_agent(node, life, Input::Session);
+                self.views_due(manager);
+            }
+        }
+    }
+
+    fn confirm(&mut self, node: NodeId, life: u64, manager: NodeId) {
+        let sent = |s: &Session| s.manager == manager && s.sent.is_some();
+        let daemon = self.hosts.get(&node).and_then(|h| h.daemon.as_ref());
+        let newest = self.log.replicas.get(&manager).map(|r| essence(&r.state, node));
+        let session = daemon.and_then(|d| d.session.as_ref());
+        if session.is_some_and(|s| sent(s) && s.sent == newest) {
+            let age = Duration::from_millis(self.contact_age(manager));
+            self.to_agent(node, life, Input::Confirmed { age });
+        } else {
+            self.views_due(manager);
+        }
+    }
+
+    /// A manager's state moved: it will send views soon.
+    pub(crate) fn views_due(&mut self, manager: NodeId) {
+        let Some(host) = self.hosts.get_mut(&manager) else { return };
+        let life = host.life;
+        let Some(member) = host.member_mut() else { return };
+        if !member.pushing {
+            member.pushing = true;
+            self.queue.push(self.now + GATHER, Happening::Push { node: manager, life });
+        }
+    }
+
+    pub(crate) fn push_views(&mut self, manager: NodeId, life: u64) {
+        let index = self.log.index();
+        let contact = self.contact_age(manager) <= self.timers.view_stale.as_millis() as u64;
+        let applied = self.log.replicas.get(&manager).map_or(0, |r| r.state.index);
+        let Some(daemon) = self.hosts.get_mut(&manager).and_then(|h| h.daemon_of(life)) else {
+            return;
+        };
+        let Some(member) = &mut daemon.member else { return };
+        member.pushing = false;
+        // After a start it waits for a read index that the leader confirmed.
+        member.serves |= contact && applied == index;
+        let listens = |h: &crate::host::Host| {
+            h.daemon.as_ref().and_then(|d| d.session.as_ref()).is_some_and(|s| s.manager == manager)
+        };
+        let nodes: Vec<NodeId> = self.hosts.values().filter(|h| listens(h)).map(|h| h.id).collect();
+        for node in nodes {
+            self.push_view(manager, node);
+        }
+    }
+
+    fn push_view(&mut self, manager: NodeId, node: NodeId) {
+        if !self.serves(manager, node) {
+            return;
+        }
+        let state = self.log.replicas[&manager].state.clone();
+        let newest = Some(essence(&state, node));
+        let host = self.hosts.get_mut(&node).expect("only hosts listen");
+        let life = host.life;
+        let Some(daemon) = &mut host.daemon else { return };
+        let seen = daemon.agent.view().map_or(0, |v| v.index);
+        let Some(session) = &mut daemon.session else { return };
+        if session.sent == newest || state.index < seen {
+            return;
+        }
+        let Some(delay) = self.network.call(&mut self.random, manager, node) else { return };
+        session.sent = newest;
+        // Agents do not look at what all views share.
+        let view = Arc::new(state.view_for(node, &State::default().shared()));
+        let age = Duration::from_millis(self.contact_age(manager));
+        let at = self.now + delay.as_millis() as u64;
+        self.queue.push(at, Happening::View { node, life, from: manager, view, age });
+    }
+
+    pub(crate) fn view_arrives(
+        &mut self,
+        node: NodeId,
+        life: u64,
+        from: NodeId,
+        view: Arc<View>,
+        age: Duration,
+    ) {
+        if self.session(node) == Some(from) {
+            self.to_agent(node, life, Input::View { view, age });
+        }
+    }
+
+    /// An agent wants a report brought to the leader.
+    pub(crate) fn send_report(&mut self, node: NodeId, life: u64, number: u64, report: Report) {
+        let way = self.way_to_leader(node);
+        let Some(delay) = way else {
+            let at = self.now + REFUSED;
+            self.queue.push(at, Happening::Reported { node, life, number, accepted: false });
+            return;
+        };
+        if !self.random.per_mille(self.nastiness.lost_answers) {
+            let at = self.now + delay.as_millis() as u64;
+            self.queue.push(at, Happening::Report { node, life, number, report });
+        }
+    }
+
+    /// How long a message takes from a node through its manager to the leader.
+    fn way_to_leader(&mut self, node: NodeId) -> Option<Duration> {
+        let manager = self.session(node)?;
+        let leader = self.log.leader()?;
+        if !self.lives(manager) || !self.lives(leader) {
+            return None;
+        }
+        let first = self.network.call(&mut self.random, node, manager)?;
+        Some(first + self.network.call(&mut self.random, manager, leader)?)
+    }
+
+    pub(crate) fn report_arrives(&mut self, node: NodeId, life: u64, number: u64, report: Report) {
+        let origin = Origin::Report { node, life, number };
+        let leader = self.log.leader();
+        let taken = leader.is_some_and(|l| self.propose(l, Command::Report(report), None, origin));
+        if !taken {
+            let at = self.now + REFUSED;
+            self.queue.push(at, Happening::Reported { node, life, number, accepted: false });
+        }
+    }
+
+    /// A node tells the cluster what it has recorded wrong of it.
+    fn refresh(&mut self, node: NodeId, life: u64) {
+        let Some(known) = self.log.state.nodes.get(&node).cloned() else { return };
+        let now = self.now;
+        let Some(daemon) = self.hosts.get_mut(&node).and_then(|h| h.daemon_of(life)) else {
+            return;
+        };
+        let ready = daemon.agent.engine_ready();
+        let away = daemon.leaving.then_some(self.timers.away);
+        let right =
+            known.facts.engine_ready == ready && known.away_until.is_some() == daemon.leaving;
+        if right || now < daemon.refreshing_until {
+            return;
+        }
+        daemon.refreshing_until = now + REFRESH_AGAIN;
+        let facts = model::Facts { engine_ready: ready, ..known.facts };
+        let refresh = Refresh { node, facts, address: None, away };
+        if let Some(delay) = self.way_to_leader(node) {
+            let at = now + delay.as_millis() as u64;
+            self.queue.push(at, Happening::Refresh { life, refresh });
+        }
+    }
+
+    /// A daemon that is about to stop says so.
+    pub(crate) fn announce(&mut self, node: NodeId) {
+        let life = self.hosts[&node].life;
+        if let Some(daemon) = self.hosts.get_mut(&node).and_then(|h| h.daemon.as_mut()) {
+            daemon.leaving = true;
+            daemon.refreshing_until = 0;
+        }
+        self.refresh(node, life);
+    }
+
+    pub(crate) fn refresh_arrives(&mut self, life: u64, refresh: Refresh) {
+        let origin = Origin::Refresh { node: refresh.node, life };
+        if let Some(leader) = self.log.leader() {
+            self.propose(leader, Command::Refresh(refresh), None, origin);
+        }
+    }
+}
+
+/// What an agent does by.
+fn essence(state: &State, node: NodeId) -> Essence {
+    let condemned = state.volumes.values().filter(|v| v.condemned && v.home == node);
+    Essence {
+        tasks: state.tasks_on(node).map(|t| (t.id, t.wanted, t.state.rank())).collect(),
+        condemned: condemned.map(|v| v.key.clone()).collect(),
+    }
+}
