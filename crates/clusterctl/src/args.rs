@@ -1,0 +1,469 @@
+//! The words of the command line. Says what may be typed; does nothing.
+
+use crate::text;
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Deploy Compose files on several hosts, and look after them.
+#[derive(Debug, Parser)]
+#[command(name = "clusterctl", version, propagate_version = true, arg_required_else_help = true)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Clone, Debug, ClapArgs)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// Unix socket of the daemon on this host [env: CLUSTER_SOCKET; default: /run/clusterd.sock]
+    #[arg(long, global = true, value_name = "PATH", conflicts_with = "context")]
+    pub(crate) socket: Option<PathBuf>,
+    /// Reach the cluster from elsewhere, with this context [env: CLUSTER_CONTEXT]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) context: Option<String>,
+    /// Project; else that of the Compose file in the folder, else the only one
+    #[arg(short, long, global = true, value_name = "NAME", alias = "project-name")]
+    pub(crate) project: Option<String>,
+    /// Print JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Read what the asked node knows by itself, however old
+    #[arg(long, global = true)]
+    pub(crate) stale: bool,
+    /// How long to wait, as in 30s or 5m
+    #[arg(long, global = true, value_name = "DURATION", value_parser = text::duration)]
+    pub(crate) timeout: Option<Duration>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Found a cluster on this host
+    Init(Init),
+    /// Join this host to a cluster
+    Join(Join),
+    /// Print the token with which hosts join, and how
+    Token(Token),
+    /// Reach a cluster from elsewhere
+    #[command(subcommand)]
+    Context(Context),
+    /// List nodes, and say what is to become of them
+    #[command(alias = "node")]
+    Nodes(Nodes),
+    /// Deploy a Compose file
+    #[command(visible_alias = "up")]
+    Deploy(Deploy),
+    /// List projects
+    Ls(Ls),
+    /// List replicas
+    Ps(Ps),
+    /// Change how many replicas services have
+    Scale(Scale),
+    /// Show what replicas print
+    Logs(Logs),
+    /// Run a command in a replica
+    Exec(Exec),
+    /// Show a project, service, replica or node in full
+    Inspect(Inspect),
+    /// Show what happened
+    Events(Events),
+    /// Show the cluster's health, and what losing each node would mean
+    Status,
+    /// Remove a project
+    Down(Down),
+    /// Take this host out of the cluster
+    Leave(Leave),
+    /// Images
+    #[command(subcommand)]
+    Image(Image),
+    /// Show the versions of this program and of the daemon
+    Version,
+    /// Print a script that completes commands in a shell
+    Completion {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Init {
+    /// Address at which the other nodes reach this one
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) advertise: Option<String>,
+    /// Name of this node; the host's by default
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Join {
+    /// Managers of the cluster, as address:port
+    #[arg(required = true, value_name = "MEMBER")]
+    pub(crate) members: Vec<String>,
+    /// File with the join token; `-` for standard input
+    #[arg(long, value_name = "FILE", required_unless_present = "token")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// The join token itself; other users of this host can see it in the list of processes
+    #[arg(long, conflicts_with = "token_file")]
+    pub(crate) token: Option<String>,
+    /// Address at which the other nodes reach this one
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) advertise: Option<String>,
+    /// Name of this node; the host's by default
+    #[arg(long, conflicts_with = "replace")]
+    pub(crate) name: Option<String>,
+    /// Take the place of a lost node of that name: this host was reinstalled
+    #[arg(long, value_name = "NAME")]
+    pub(crate) replace: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Role {
+    Manager,
+    Worker,
+}
+
+impl Role {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Manager => "manager",
+            Self::Worker => "worker",
+        }
+    }
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Token {
+    /// What hosts that join with it become
+    pub(crate) role: Role,
+    /// Make a new one; the old one stops working
+    #[arg(long)]
+    pub(crate) rotate: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Context {
+    /// Make a key and have the cluster certify it; run this on a node
+    #[command(alias = "create")]
+    New {
+        /// Name of the context, and of its holder in the cluster
+        name: String,
+        /// Write it to a file to be imported elsewhere, instead of keeping it here
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Take in a context that was made on a node
+    Import {
+        /// The file; `-` for standard input
+        file: PathBuf,
+        /// Another name for it
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// List contexts
+    Ls,
+    /// Use a context by default; `local` for the socket of this host
+    Use {
+        /// Its name
+        name: String,
+    },
+    /// Forget a context
+    Rm {
+        /// Its name
+        name: String,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Nodes {
+    #[command(subcommand)]
+    pub(crate) action: Option<NodeAction>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum NodeAction {
+    /// List nodes
+    Ls,
+    /// Show a node in full
+    Inspect { node: String },
+    /// Move everything away from a node, and put nothing on it
+    Drain {
+        node: String,
+        /// Do not wait
+        #[arg(short, long)]
+        detach: bool,
+    },
+    /// Put nothing new on a node
+    Pause { node: String },
+    /// Use a node again
+    Activate { node: String },
+    /// Set (`key=value`) and remove (`key-`) labels
+    #[command(override_usage = "clusterctl nodes label NODE KEY=VALUE|KEY- ...")]
+    Label {
+        node: String,
+        #[arg(required = true, value_name = "KEY=VALUE|KEY-", value_parser = label)]
+        labels: Vec<Label>,
+    },
+    /// Make a worker a manager
+    Promote { node: String },
+    /// Make a manager a worker
+    Demote { node: String },
+    /// Remove a node from the cluster
+    Rm {
+        node: String,
+        /// Although it is ready
+        #[arg(long)]
+        force: bool,
+    },
+    /// Set how many managers vote: an odd number up to 7
+    Voters { count: u32 },
+}
+
+/// One wish for a label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Label {
+    Set(String, String),
+    Remove(String),
+}
+
+fn label(text: &str) -> Result<Label, String> {
+    match (text.split_once('='), text.strip_suffix('-')) {
+        (Some((key, value)), _) if !key.is_empty() => Ok(Label::Set(key.into(), value.into())),
+        (None, Some(key)) if !key.is_empty() => Ok(Label::Remove(key.into())),
+        _ => Err("write key=value to set a label, key- to remove it".into()),
+    }
+}
+
+#[derive(Debug, ClapArgs)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+pub(crate) struct Deploy {
+    /// Compose files, later ones over earlier ones; `-` for standard input
+    #[arg(short, long = "file", value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// File with variables for interpolation, in place of `.env`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) env_file: Option<PathBuf>,
+    /// Deploy without this key, which the cluster cannot honour
+    #[arg(long = "ignore", value_name = "KEY")]
+    pub(crate) ignore: Vec<String>,
+    /// Let containers mount what hands them the host
+    #[arg(long)]
+    pub(crate) allow_host: bool,
+    /// Send the logins of `docker login` along, for pulling
+    #[arg(long)]
+    pub(crate) with_registry_auth: bool,
+    /// Do not wait until everything runs
+    #[arg(short, long)]
+    pub(crate) detach: bool,
+    /// Say what would change, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Ls {
+    /// List services instead; so does --project
+    #[arg(short, long)]
+    pub(crate) services: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Ps {
+    /// Only these services
+    #[arg(value_name = "SERVICE")]
+    pub(crate) services: Vec<String>,
+    /// Ended ones too
+    #[arg(short, long)]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Scale {
+    /// Services and their numbers of replicas
+    #[arg(required = true, value_name = "SERVICE=COUNT", value_parser = scale)]
+    pub(crate) counts: Vec<(String, u32)>,
+    /// Do not wait until everything runs
+    #[arg(short, long)]
+    pub(crate) detach: bool,
+}
+
+fn scale(text: &str) -> Result<(String, u32), String> {
+    let wrong = || "write SERVICE=COUNT, as in web=4".to_owned();
+    let (service, count) = text.split_once('=').ok_or_else(wrong)?;
+    let count = count.parse().map_err(|_| wrong())?;
+    if service.is_empty() { Err(wrong()) } else { Ok((service.to_owned(), count)) }
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Logs {
+    /// Only these services or replicas, as in web or web.2
+    #[arg(value_name = "SERVICE|REPLICA")]
+    pub(crate) names: Vec<String>,
+    /// Go on as they print
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Only what is younger: a duration such as 10m, or a moment such as 2026-11-24T10:00:00Z
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) since: Option<String>,
+    /// Only that many lines from the end of each; `all` for all
+    #[arg(short = 'n', long, value_name = "LINES", value_parser = tail, default_value = "all")]
+    pub(crate) tail: i64,
+    /// Show when each line was printed
+    #[arg(short, long)]
+    pub(crate) timestamps: bool,
+}
+
+fn tail(text: &str) -> Result<i64, String> {
+    match text {
+        "all" => Ok(-1),
+        _ => text.parse::<u32>().map(i64::from).map_err(|_| "write a number, or `all`".into()),
+    }
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Exec {
+    /// Pass standard input on
+    #[arg(short, long)]
+    pub(crate) interactive: bool,
+    /// Allocate a terminal
+    #[arg(short, long)]
+    pub(crate) tty: bool,
+    /// Run as this user
+    #[arg(short, long)]
+    pub(crate) user: Option<String>,
+    /// Run in this folder
+    #[arg(short, long)]
+    pub(crate) workdir: Option<String>,
+    /// Set variables, as in KEY=VALUE
+    #[arg(short, long, value_name = "KEY=VALUE")]
+    pub(crate) env: Vec<String>,
+    /// The replica, as in web.2
+    pub(crate) replica: String,
+    /// The command and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) command: Vec<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Inspect {
+    /// A project, service, replica or node
+    pub(crate) name: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Events {
+    /// Go on as they happen
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// How many of the latest to begin with
+    #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 50)]
+    pub(crate) last: u32,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Down {
+    /// Delete its named volumes and their data too
+    #[arg(short, long)]
+    pub(crate) volumes: bool,
+    /// Do not wait until everything has stopped
+    #[arg(short, long)]
+    pub(crate) detach: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Leave {
+    /// Even when the cluster cannot agree or loses its quorum
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Image {
+    /// Bring the images of a file made by `docker save` to every node
+    Load {
+        /// The file; `-` for standard input
+        file: PathBuf,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(line: &str) -> Result<Args, clap::Error> {
+        Args::try_parse_from(std::iter::once("clusterctl").chain(line.split_whitespace()))
+    }
+
+    #[test]
+    fn the_grammar_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn global_flags_stand_before_or_behind() {
+        for line in ["--json -p shop ps", "ps --json -p shop", "ps -p shop --json"] {
+            let args = parse(line).unwrap();
+            assert!(args.global.json, "{line}");
+            assert_eq!(args.global.project.as_deref(), Some("shop"), "{line}");
+        }
+    }
+
+    #[test]
+    fn scale_takes_several_services() {
+        let Command::Scale(scale) = parse("scale web=4 api=0").unwrap().command else { panic!() };
+        assert_eq!(scale.counts, [("web".to_owned(), 4), ("api".to_owned(), 0)]);
+        for wrong in ["scale", "scale web", "scale web=", "scale web=-1", "scale =3"] {
+            assert_eq!(parse(wrong).unwrap_err().exit_code(), 2, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn exec_keeps_the_words_of_the_command() {
+        for line in ["exec -it web.2 -- sh -c ls", "exec -it web.2 sh -c ls"] {
+            let Command::Exec(exec) = parse(line).unwrap().command else { panic!() };
+            assert!(exec.interactive && exec.tty);
+            assert_eq!(exec.replica, "web.2");
+            assert_eq!(exec.command, ["sh", "-c", "ls"], "{line}");
+        }
+        assert!(parse("exec web.2").is_err());
+    }
+
+    #[test]
+    fn labels_are_set_and_removed() {
+        let Command::Nodes(nodes) = parse("nodes label n1 disk=ssd old- a=b-").unwrap().command
+        else {
+            panic!()
+        };
+        let Some(NodeAction::Label { labels, .. }) = nodes.action else { panic!() };
+        let set = |k: &str, v: &str| Label::Set(k.into(), v.into());
+        assert_eq!(labels, [set("disk", "ssd"), Label::Remove("old".into()), set("a", "b-")]);
+        assert!(parse("nodes label n1").is_err());
+        assert!(parse("nodes label n1 =x").is_err());
+    }
+
+    #[test]
+    fn aliases_and_defaults() {
+        assert!(matches!(parse("up -f a.yml -f b.yml").unwrap().command, Command::Deploy(_)));
+        let Command::Nodes(nodes) = parse("nodes").unwrap().command else { panic!() };
+        assert!(nodes.action.is_none());
+        let Command::Logs(logs) = parse("logs -f --tail 20 web").unwrap().command else { panic!() };
+        assert_eq!((logs.tail, logs.follow), (20, true));
+    }
+
+    #[test]
+    fn a_token_comes_from_one_place() {
+        assert!(parse("join 10.0.0.1:7070").is_err());
+        assert!(parse("join --token a --token-file b 10.0.0.1:7070").is_err());
+        assert!(parse("join --token-file - 10.0.0.1:7070 10.0.0.2:7070").is_ok());
+        assert!(parse("join --token-file - --name a --replace b 10.0.0.1:7070").is_err());
+    }
+
+    #[test]
+    fn a_context_and_a_socket_exclude_each_other() {
+        assert!(parse("--socket /a --context b ls").is_err());
+    }
+}

@@ -1,0 +1,242 @@
+//! `deploy`: a Compose file to a running project. Reads the file here, shows what is remarkable about it before
+//! anything starts, asks once, and waits until everything is there.
+
+use crate::args::Deploy;
+use crate::command::scale::change;
+use crate::failure::Failure;
+use crate::project::{self, Sources};
+use crate::session::{Chosen, Session};
+use crate::wait::Goal;
+use crate::{json, retry, text, watch};
+use api::v1::{DeployReply, DeployRequest, NodeSummary};
+use compose::{Complaint, Complaints, Loaded, Severity};
+use model::{Mode, ProjectSpec, RestartCondition, ServiceSpec};
+use std::collections::{BTreeMap, BTreeSet};
+
+pub(crate) async fn run(session: &Session, words: Deploy) -> Result<(), Failure> {
+    let nodes = session.nodes().await?;
+    session.out.banner(nodes.read.as_ref());
+    let usable = usable(&nodes.nodes);
+    let loaded = load(session, &words, usable)?;
+    remark(session, &loaded, usable);
+    let logins = logins(session, &words)?;
+    let services = session.services("").await?;
+    let chosen = Chosen::of(loaded.spec.name.to_string(), &services);
+    let reply = deploy(session, &words, &loaded.spec, &chosen, logins).await?;
+    tell(session, &chosen.name, &reply, words.dry_run);
+    if !words.detach && !words.dry_run {
+        watch::until(session, &format!("Deploying {}", chosen.name), &goal(&loaded.spec, &reply))
+            .await?;
+    }
+    if session.out.json {
+        return session.out.document(&json::deployed(&chosen.name, &reply, words.dry_run));
+    }
+    Ok(())
+}
+
+/// Nodes that may get replicas.
+fn usable(nodes: &[NodeSummary]) -> usize {
+    nodes.iter().filter(|n| n.availability == "active").count()
+}
+
+fn load(session: &Session, words: &Deploy, usable: usize) -> Result<Loaded, Failure> {
+    let sources = Sources {
+        files: words.files.clone(),
+        name: session.global.project.clone(),
+        env_file: words.env_file.clone(),
+        ignore: words.ignore.clone(),
+        allow_host: words.allow_host,
+        nodes: Some(usable),
+    };
+    project::load(&sources)?.map_err(|complaints| refused(session, &complaints))
+}
+
+/// The warnings first, then the errors as the reason of the refusal.
+fn refused(session: &Session, complaints: &Complaints) -> Failure {
+    let warnings = complaints.0.iter().filter(|c| c.severity == Severity::Warning);
+    warnings.for_each(|c| session.out.warn(&said(c)));
+    let errors: Vec<String> = complaints.errors().map(said).collect();
+    Failure::refused(format!("the project cannot be deployed\n  {}", errors.join("\n  ")))
+        .next("correct what is named above; nothing was started")
+}
+
+/// `docker-compose.yml:12:5: message (help)`
+fn said(complaint: &Complaint) -> String {
+    let Complaint { file, line, column, message, help, .. } = complaint;
+    let place = if *line == 0 { file.clone() } else { format!("{file}:{line}:{column}") };
+    let help = help.as_ref().map(|h| format!(" ({h})")).unwrap_or_default();
+    text::safe(&format!("{place}: {message}{help}"))
+}
+
+fn remark(session: &Session, loaded: &Loaded, usable: usize) {
+    loaded.remarks.iter().for_each(|c| session.out.warn(&said(c)));
+    unresolved(&loaded.spec, usable).iter().for_each(|line| session.out.warn(line));
+}
+
+/// Names that replicas will look for in vain: those of services that may run on other nodes.
+fn unresolved(spec: &ProjectSpec, usable: usize) -> Vec<String> {
+    if usable < 2 {
+        return Vec::new();
+    }
+    let mut lines = Vec::new();
+    for (name, service) in &spec.services {
+        let apart: Vec<&str> = service
+            .refers_to
+            .iter()
+            .filter(|other| spec.services.get(*other).is_some_and(|o| apart(service, o)))
+            .map(|other| other.as_str())
+            .collect();
+        if !apart.is_empty() {
+            lines.push(format!(
+                "{name} calls {} by name: names resolve only between replicas on the same node so far; they are placed together where they fit",
+                apart.join(", ")
+            ));
+        }
+    }
+    lines
+}
+
+/// Whether a replica of `from` may run where none of `to` does. Global services are on every node.
+fn apart(from: &ServiceSpec, to: &ServiceSpec) -> bool {
+    let single =
+        |s: &ServiceSpec| matches!(s.mode, Mode::Replicated { replicas: None | Some(0 | 1) });
+    let everywhere = matches!(to.mode, Mode::Global) && to.placement.constraints.is_empty();
+    !everywhere && !(single(from) && single(to) && from.placement == to.placement)
+}
+
+fn logins(session: &Session, words: &Deploy) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
+    if !words.with_registry_auth {
+        return Ok(BTreeMap::new());
+    }
+    let (logins, elsewhere) = project::logins()?;
+    if !elsewhere.is_empty() {
+        session.out.warn(&text::safe(&format!(
+            "the logins for {} are kept by a helper program of Docker and are not sent",
+            elsewhere.join(", ")
+        )));
+    }
+    Ok(logins)
+}
+
+async fn deploy(
+    session: &Session,
+    words: &Deploy,
+    spec: &ProjectSpec,
+    chosen: &Chosen,
+    logins: BTreeMap<String, Vec<u8>>,
+) -> Result<DeployReply, Failure> {
+    session.out.say("Resolving images ...");
+    retry::write(&session.cluster, chosen.stamp, async |mut client, id| {
+        let request = DeployRequest {
+            request: Some(id),
+            document: spec.source.clone(),
+            seen: chosen.generation,
+            allow_host: words.allow_host,
+            logins: logins.clone().into_iter().collect(),
+            dry_run: words.dry_run,
+        };
+        client.deploy(request).await
+    })
+    .await
+}
+
+fn tell(session: &Session, project: &str, reply: &DeployReply, dry_run: bool) {
+    reply.remarks.iter().for_each(|remark| session.out.warn(&text::safe(remark)));
+    for scaled in &reply.scaled {
+        session.out.say(&format!("{}, as the file says", change(project, scaled)));
+    }
+    let would = if dry_run { "would be" } else { "is" };
+    if reply.changed.is_empty() {
+        session.out.say(&format!("{project}: no service {would} replaced"));
+    } else {
+        let changed: Vec<String> = reply.changed.iter().map(|s| text::safe(s)).collect();
+        session.out.say(&format!("{project}: {} {would} made anew", changed.join(", ")));
+    }
+}
+
+fn goal(spec: &ProjectSpec, reply: &DeployReply) -> Goal {
+    let may_end = spec
+        .services
+        .iter()
+        .filter(|(_, s)| s.restart.condition != RestartCondition::Any)
+        .map(|(name, _)| name.to_string());
+    Goal::Whole {
+        project: spec.name.to_string(),
+        services: BTreeSet::new(),
+        may_end: may_end.collect(),
+        at_least: reply.index,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn loaded(yaml: &str) -> ProjectSpec {
+        let file = compose::SourceFile { name: "c.yml".into(), bytes: yaml.as_bytes().to_vec() };
+        compose::load(compose::Input {
+            files: vec![file],
+            project_name: None,
+            folder: "/srv/shop".into(),
+            environment: BTreeMap::new(),
+            dotenv: None,
+            read: &|_| Ok(None),
+            ignore: BTreeSet::new(),
+            allow_host: false,
+            nodes: Some(3),
+        })
+        .unwrap()
+        .spec
+    }
+
+    const SHOP: &str = "
+services:
+  web:
+    image: nginx
+    environment: {BACKEND: 'http://api:80', DB: 'db:5432'}
+    deploy: {replicas: 2}
+  api:
+    image: nginx
+  db:
+    image: postgres
+    environment: {PEER: 'http://api:80'}
+  job:
+    image: busybox
+    restart: 'no'
+";
+
+    #[test]
+    fn names_that_will_not_resolve_are_said_where_there_are_several_nodes() {
+        let spec = loaded(SHOP);
+        assert!(unresolved(&spec, 1).is_empty());
+        let lines = unresolved(&spec, 3);
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].starts_with("web calls api, db by name"), "{lines:?}");
+    }
+
+    #[test]
+    fn services_that_do_not_restart_may_end() {
+        let goal = goal(&loaded(SHOP), &DeployReply { index: 7, ..DeployReply::default() });
+        let Goal::Whole { may_end, at_least, project, .. } = goal else { panic!() };
+        assert_eq!(may_end.into_iter().collect::<Vec<_>>(), ["job"]);
+        assert_eq!((at_least, project.as_str()), (7, "shop"));
+    }
+
+    #[test]
+    fn complaints_name_their_place() {
+        let complaint = Complaint {
+            severity: Severity::Error,
+            file: "c.yml".into(),
+            line: 3,
+            column: 5,
+            length: 4,
+            message: "unknown key `imgae`".into(),
+            help: Some("did you mean `image`?".into()),
+        };
+        assert_eq!(said(&complaint), "c.yml:3:5: unknown key `imgae` (did you mean `image`?)");
+        assert_eq!(
+            said(&Complaint { line: 0, help: None, ..complaint }),
+            "c.yml: unknown key `imgae`"
+        );
+    }
+}

@@ -1,0 +1,55 @@
+//! One file per family of commands. This one only says which function does what.
+
+mod context;
+mod deploy;
+mod events;
+mod exec;
+mod image;
+mod inspect;
+mod list;
+mod local;
+mod logs;
+mod nodes;
+mod scale;
+mod token;
+mod version;
+
+use crate::args::{Args, Command};
+use crate::failure::Failure;
+use crate::out::Out;
+use crate::session::Session;
+use clap::CommandFactory;
+
+/// Does what was asked.
+pub(crate) async fn run(out: Out, args: Args) -> Result<(), Failure> {
+    let global = args.global;
+    let local = || Session::local(out, global.clone());
+    let session = || Session::new(out, global.clone());
+    match args.command {
+        Command::Init(words) => local::init(&local()?, words).await,
+        Command::Join(words) => local::join(&local()?, words).await,
+        Command::Leave(words) => local::leave(&local()?, words).await,
+        Command::Context(words) => context::run(out, &global, words).await,
+        Command::Completion { shell } => completion(out, shell),
+        Command::Version => version::run(out, session()).await,
+        Command::Token(words) => token::run(&session()?, words).await,
+        Command::Nodes(words) => nodes::run(&session()?, words.action).await,
+        Command::Deploy(words) => deploy::run(&session()?, words).await,
+        Command::Ls(words) => list::ls(&session()?, words).await,
+        Command::Ps(words) => list::ps(&session()?, words).await,
+        Command::Scale(words) => scale::scale(&session()?, words).await,
+        Command::Logs(words) => logs::run(&session()?, words).await,
+        Command::Exec(words) => exec::run(&session()?, words).await,
+        Command::Inspect(words) => inspect::run(&session()?, &words.name).await,
+        Command::Events(words) => events::run(&session()?, words).await,
+        Command::Status => list::status(&session()?).await,
+        Command::Down(words) => scale::down(&session()?, words).await,
+        Command::Image(words) => image::run(&session()?, words).await,
+    }
+}
+
+fn completion(out: Out, shell: clap_complete::Shell) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Args::command(), "clusterctl", &mut script);
+    out.bytes(&script)
+}

@@ -1,0 +1,321 @@
+//! Which project a command is about, and reading its Compose files: everything that `compose` is handed
+//! comes from the disk and the environment here. What a key means is `compose`'s business.
+
+use crate::failure::Failure;
+use crate::session::variable;
+use compose::{Complaints, Input, Loaded, SourceFile};
+use model::limits::COMPOSE_BYTES;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+/// Names of a Compose file, the one that wins first, each with those of its override.
+const FILES: [(&str, [&str; 2]); 4] = [
+    ("compose.yaml", ["compose.override.yaml", "compose.override.yml"]),
+    ("compose.yml", ["compose.override.yml", "compose.override.yaml"]),
+    ("docker-compose.yml", ["docker-compose.override.yml", "docker-compose.override.yaml"]),
+    ("docker-compose.yaml", ["docker-compose.override.yaml", "docker-compose.override.yml"]),
+];
+
+/// What a project is read from.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sources {
+    /// Compose files; `-` is standard input. None: those of the folder.
+    pub(crate) files: Vec<PathBuf>,
+    pub(crate) name: Option<String>,
+    pub(crate) env_file: Option<PathBuf>,
+    pub(crate) ignore: Vec<String>,
+    pub(crate) allow_host: bool,
+    /// Nodes that could run a service, when known.
+    pub(crate) nodes: Option<usize>,
+}
+
+/// The name that flag, folder and cluster amount to.
+pub(crate) fn choose(
+    flag: Option<&str>,
+    folder: Option<&str>,
+    existing: &[String],
+) -> Result<String, Failure> {
+    if let Some(name) = flag.or(folder) {
+        return Ok(name.to_owned());
+    }
+    match existing {
+        [only] => Ok(only.clone()),
+        [] => Err(Failure::refused("no project is deployed")
+            .next("`clusterctl deploy -f docker-compose.yml` deploys one")),
+        several => {
+            Err(Failure::refused(format!("which project? There are {}", several.join(", ")))
+                .next("say it with -p NAME"))
+        }
+    }
+}
+
+/// Name of the project whose Compose file lies in this folder or one above, if any does.
+pub(crate) fn of_folder() -> Result<Option<String>, Failure> {
+    if find_files(&current_folder()?).is_empty() {
+        return Ok(None);
+    }
+    let sources = Sources { allow_host: true, ..Sources::default() };
+    match load(&sources)? {
+        Ok(loaded) => Ok(Some(loaded.spec.name.to_string())),
+        Err(complaints) => Err(Failure::refused(format!(
+            "the Compose file in this folder cannot be read, so it does not say which project is meant:\n{complaints}"
+        ))
+        .next("correct it, or name the project with -p NAME")),
+    }
+}
+
+fn current_folder() -> Result<PathBuf, Failure> {
+    std::env::current_dir().map_err(|e| Failure::file("find", Path::new("the current folder"), &e))
+}
+
+/// The Compose file of a folder, or of the nearest one above that has one, with its override.
+fn find_files(from: &Path) -> Vec<PathBuf> {
+    for folder in from.ancestors() {
+        let found = FILES.iter().find(|(name, _)| folder.join(name).is_file());
+        if let Some((name, overrides)) = found {
+            let over = overrides.iter().map(|o| folder.join(o)).find(|path| path.is_file());
+            return std::iter::once(folder.join(name)).chain(over).collect();
+        }
+    }
+    Vec::new()
+}
+
+/// Reads a project. The outer error is about reading at all, the inner one about what was read.
+pub(crate) fn load(sources: &Sources) -> Result<Result<Loaded, Complaints>, Failure> {
+    let here = current_folder()?;
+    let paths = if sources.files.is_empty() { find_files(&here) } else { sources.files.clone() };
+    let Some(first) = paths.first() else {
+        return Err(Failure::refused("there is no Compose file in this folder or one above")
+            .next("name one with -f FILE, or write docker-compose.yml"));
+    };
+    let folder = folder_of(first, &here)?;
+    let files = paths.iter().map(|path| source(path, &here)).collect::<Result<Vec<_>, _>>()?;
+    let dotenv = dotenv(sources.env_file.as_deref(), &folder, &here)?;
+    let reader = |path: &str| read_beside(&folder, path, sources.allow_host);
+    Ok(compose::load(Input {
+        files,
+        project_name: sources.name.clone(),
+        folder: folder.to_string_lossy().into_owned(),
+        environment: environment(),
+        dotenv,
+        read: &reader,
+        ignore: sources.ignore.iter().cloned().collect::<BTreeSet<_>>(),
+        allow_host: sources.allow_host,
+        nodes: sources.nodes,
+    }))
+}
+
+/// The project's folder: that of its first file.
+fn folder_of(file: &Path, here: &Path) -> Result<PathBuf, Failure> {
+    let folder = match file.parent() {
+        _ if file == Path::new("-") => here.to_path_buf(),
+        Some(parent) => here.join(parent),
+        None => here.to_path_buf(),
+    };
+    folder.canonicalize().map_err(|e| Failure::file("find the folder of", file, &e))
+}
+
+fn source(path: &Path, here: &Path) -> Result<SourceFile, Failure> {
+    let failed = |e: io::Error| Failure::file("read", path, &e);
+    if path == Path::new("-") {
+        let bytes = limited(io::stdin().lock()).map_err(failed)?;
+        return Ok(SourceFile { name: "<stdin>".into(), bytes });
+    }
+    let bytes = File::open(path).and_then(limited).map_err(failed)?;
+    // As short as it can be said from here: it stands before every complaint.
+    let name = path.strip_prefix(here).unwrap_or(path);
+    Ok(SourceFile { name: name.to_string_lossy().into_owned(), bytes })
+}
+
+/// At most one byte more than is allowed, so that the excess is noticed and nothing endless is read.
+fn limited(from: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.take(COMPOSE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn dotenv(named: Option<&Path>, folder: &Path, here: &Path) -> Result<Option<SourceFile>, Failure> {
+    if let Some(path) = named {
+        return source(path, here).map(Some);
+    }
+    let path = folder.join(".env");
+    if path.is_file() { source(&path, here).map(Some) } else { Ok(None) }
+}
+
+/// Variables whose names or values are no text cannot be used in a file that is.
+fn environment() -> BTreeMap<String, String> {
+    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    std::env::vars_os().filter_map(text).collect()
+}
+
+/// A file that a Compose file names. Without `any` it must lie in the folder, after all links.
+fn read_beside(folder: &Path, path: &str, any: bool) -> Result<Option<Vec<u8>>, String> {
+    let real = match folder.join(path).canonicalize() {
+        Ok(real) => real,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(e.to_string()),
+    };
+    if !any && !real.starts_with(folder) {
+        return Err("it leads out of the project's folder; --allow-host lets it".into());
+    }
+    File::open(&real).and_then(limited).map(Some).map_err(|e| e.to_string())
+}
+
+/// Logins kept by `docker login`, by registry, as the engine takes them: JSON with `username` and `password`
+/// or `identitytoken`, and `serveraddress`. With the registries whose login is kept by a helper, which is
+/// not asked.
+pub(crate) fn logins() -> Result<(BTreeMap<String, Vec<u8>>, Vec<String>), Failure> {
+    let folder = variable("DOCKER_CONFIG").map(PathBuf::from);
+    let folder = folder.or_else(|| Some(PathBuf::from(variable("HOME")?).join(".docker")));
+    let Some(path) = folder.map(|f| f.join("config.json")) else { return Ok(Default::default()) };
+    match File::open(&path).and_then(limited) {
+        Ok(bytes) => parse_logins(&bytes).map_err(|why| {
+            Failure::refused(format!("{} cannot be used: {why}", path.display()))
+                .next("run `docker login` again, or deploy without --with-registry-auth")
+        }),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            Err(Failure::refused(format!("there are no logins: {} does not exist", path.display()))
+                .next("run `docker login REGISTRY`, or deploy without --with-registry-auth"))
+        }
+        Err(e) => Err(Failure::file("read", &path, &e)),
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct DockerConfig {
+    #[serde(default)]
+    auths: BTreeMap<String, DockerAuth>,
+    #[serde(default, rename = "credsStore")]
+    store: Option<String>,
+    #[serde(default, rename = "credHelpers")]
+    helpers: BTreeMap<String, String>,
+}
+
+#[derive(serde::Deserialize)]
+struct DockerAuth {
+    #[serde(default)]
+    auth: String,
+    #[serde(default)]
+    identitytoken: String,
+}
+
+/// No message repeats anything of the file: it holds passwords.
+fn parse_logins(bytes: &[u8]) -> Result<(BTreeMap<String, Vec<u8>>, Vec<String>), String> {
+    use base64::Engine as _;
+    let config: DockerConfig =
+        serde_json::from_slice(bytes).map_err(|_| "it is not Docker's JSON".to_owned())?;
+    let mut logins = BTreeMap::new();
+    let mut elsewhere: Vec<String> = config.helpers.keys().cloned().collect();
+    for (server, entry) in &config.auths {
+        if entry.auth.is_empty() && entry.identitytoken.is_empty() {
+            if config.store.is_some() && !elsewhere.contains(server) {
+                elsewhere.push(server.clone());
+            }
+            continue;
+        }
+        let wrong = || format!("the login for {server} is damaged");
+        let plain =
+            base64::engine::general_purpose::STANDARD.decode(&entry.auth).map_err(|_| wrong())?;
+        let plain = String::from_utf8(plain).map_err(|_| wrong())?;
+        let (username, password) = plain.split_once(':').unwrap_or((&plain, ""));
+        let mut login = serde_json::json!({
+            "username": username,
+            "password": password.trim_end_matches('\0'),
+            "serveraddress": server,
+        });
+        if !entry.identitytoken.is_empty() {
+            login["identitytoken"] = entry.identitytoken.clone().into();
+        }
+        logins.insert(registry(server), login.to_string().into_bytes());
+    }
+    Ok((logins, elsewhere))
+}
+
+/// The registry as image references name it: no scheme, no path, and Docker's own under its short name.
+fn registry(server: &str) -> String {
+    let bare = server.strip_prefix("https://").or_else(|| server.strip_prefix("http://"));
+    let host = bare.unwrap_or(server).split('/').next().unwrap_or_default();
+    match host {
+        "index.docker.io" | "registry-1.docker.io" => "docker.io".into(),
+        host => host.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flag_then_folder_then_the_only_one() {
+        let existing = ["blog".to_owned(), "shop".to_owned()];
+        assert_eq!(choose(Some("a"), Some("b"), &existing).unwrap(), "a");
+        assert_eq!(choose(None, Some("b"), &existing).unwrap(), "b");
+        assert_eq!(choose(None, None, &existing[..1]).unwrap(), "blog");
+        let failure = choose(None, None, &existing).unwrap_err();
+        assert_eq!(failure.message, "which project? There are blog, shop");
+        assert_eq!(failure.next.as_deref(), Some("say it with -p NAME"));
+        assert_eq!(choose(None, None, &[]).unwrap_err().exit.code(), 1);
+    }
+
+    #[test]
+    fn the_nearest_file_counts_with_its_override() {
+        let root = tempfile::tempdir().unwrap();
+        let deep = root.path().join("a/b");
+        std::fs::create_dir_all(&deep).unwrap();
+        std::fs::write(root.path().join("docker-compose.yml"), "").unwrap();
+        std::fs::write(root.path().join("docker-compose.override.yml"), "").unwrap();
+        let names = |files: Vec<PathBuf>| -> Vec<String> {
+            files.iter().map(|f| f.file_name().unwrap().to_str().unwrap().to_owned()).collect()
+        };
+        assert_eq!(names(find_files(&deep)), ["docker-compose.yml", "docker-compose.override.yml"]);
+        std::fs::write(deep.join("compose.yaml"), "").unwrap();
+        assert_eq!(names(find_files(&deep)), ["compose.yaml"]);
+    }
+
+    #[test]
+    fn files_beside_a_compose_file_do_not_lead_out_of_its_folder() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path().canonicalize().unwrap();
+        let folder = root.join("project");
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(root.join("secret"), "s").unwrap();
+        std::fs::write(folder.join("api.env"), "A=1").unwrap();
+        std::os::unix::fs::symlink("../secret", folder.join("link")).unwrap();
+        assert_eq!(read_beside(&folder, "api.env", false), Ok(Some(b"A=1".to_vec())));
+        assert_eq!(read_beside(&folder, "none", false), Ok(None));
+        assert!(read_beside(&folder, "link", false).unwrap_err().contains("--allow-host"));
+        assert!(read_beside(&folder, "../secret", false).is_err());
+        assert_eq!(read_beside(&folder, "link", true), Ok(Some(b"s".to_vec())));
+    }
+
+    #[test]
+    fn endless_files_are_cut() {
+        assert_eq!(limited(io::repeat(0)).unwrap().len(), COMPOSE_BYTES + 1);
+    }
+
+    #[test]
+    fn docker_logins_are_named_as_images_name_registries() {
+        let config = br#"{"auths":{
+            "https://index.docker.io/v1/":{"auth":"YW5uYTpzM2NyOnQ="},
+            "ghcr.io":{"auth":"Ym9iOng=","identitytoken":"t"},
+            "kept.example:5000":{}},
+            "credsStore":"pass","credHelpers":{"gcr.io":"gcr"}}"#;
+        let (logins, elsewhere) = parse_logins(config).unwrap();
+        let names: Vec<&str> = logins.keys().map(String::as_str).collect();
+        assert_eq!(names, ["docker.io", "ghcr.io"]);
+        let docker: serde_json::Value = serde_json::from_slice(&logins["docker.io"]).unwrap();
+        assert_eq!((&docker["username"], &docker["password"]), (&"anna".into(), &"s3cr:t".into()));
+        assert_eq!(elsewhere, ["gcr.io", "kept.example:5000"]);
+    }
+
+    #[test]
+    fn a_damaged_login_is_named_and_not_shown() {
+        let why = parse_logins(br#"{"auths":{"ghcr.io":{"auth":"secret!"}}}"#).unwrap_err();
+        assert_eq!(why, "the login for ghcr.io is damaged");
+        assert!(!parse_logins(b"{\"auths\": \"secret\"}").unwrap_err().contains("secret"));
+    }
+}
