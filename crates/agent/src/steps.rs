@@ -47,6 +47,12 @@ impl Agent {
     }
 
     fn observe_tasks(&mut self, now: Time) {
+        // Whatever else is known: one that had a container is never given another.
+        for (id, record) in &mut self.records {
+            if let Some(container) = self.inventory.keeper(*id) {
+                record.container = Some(container.id.clone());
+            }
+        }
         if self.engine != Engine::Listed {
             return;
         }

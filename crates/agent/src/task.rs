@@ -146,7 +146,6 @@ impl Record {
             self.without_container();
             return;
         };
-        self.container = Some(container.id.clone());
         match container.phase {
             Phase::Created => self.not_started(),
             Phase::Running => self.runs(sight, container),

@@ -11,6 +11,7 @@ use model::{
     VolumeKey, VolumeSpec, Wanted,
 };
 use std::time::Duration;
+use support::proxy::{Proxy, Way};
 use support::{IMAGE, Rig, engine, project, refusal, run, service, task};
 use tokio::io::AsyncWriteExt;
 
@@ -245,4 +246,38 @@ async fn an_engine_that_is_not_there_does_not_answer() {
     assert!(matches!(engine.execute(&start).await, ActionResult::Unanswered(_)));
     assert!(engine.observe().await.is_err());
     assert!(!engine.facts().await.ready);
+}
+
+#[tokio::test]
+async fn an_engine_that_hangs_does_not_hang_us() {
+    let proxy = Proxy::new("hang", None);
+    let engine = docker::Engine::open(&proxy.socket, model::ClusterId("none".into()));
+    let container = agent::ContainerId("x".into());
+    let start = Action::Start { task: TaskId::default(), container };
+    assert!(matches!(engine.execute(&start).await, ActionResult::Unanswered(_)));
+}
+
+#[tokio::test]
+async fn an_engine_that_hangs_or_goes_is_noticed_and_found_again() {
+    let Some(direct) = engine("gone").await else { return };
+    let socket = std::env::var_os("DOCKER_SOCKET").map(Into::into);
+    let proxy = Proxy::new("gone", socket);
+    let engine = docker::Engine::open(&proxy.socket, direct.cluster().clone());
+    let mut rig = Rig::new(&engine);
+    rig.assign(vec![task(&engine, 1, service(ASKED))], vec![]);
+    rig.until("it runs", |rig| rig.healthy(1)).await;
+    let before = rig.look(1).await;
+    for way in [Way::Frozen, Way::Cut] {
+        proxy.set(way);
+        rig.until("the engine is out", |rig| !rig.agent.engine_ready()).await;
+        assert!(!engine.facts().await.ready);
+        proxy.set(Way::Open);
+        rig.until("the engine is back", |rig| rig.agent.engine_ready()).await;
+        assert!(rig.healthy(1));
+    }
+    assert_eq!(rig.look(1).await, before, "nothing was restarted");
+    // Events flow again.
+    direct.execute(&Action::Kill { task: before.task, container: before.id }).await;
+    rig.until("its end is seen", |rig| rig.state(1).ended()).await;
+    rig.clear().await;
 }

@@ -1,5 +1,6 @@
 //! Small makers of assignments, containers and views, and a rig that drives an agent by hand.
 #![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, reason = "a test ends where its assumption does")]
 
 use agent::{
     Action, ActionResult, Agent, Container, ContainerId, Event, Health, Input, Kind, Observation,

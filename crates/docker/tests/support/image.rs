@@ -34,7 +34,7 @@ fn layer() -> Vec<u8> {
 
 fn digest(bytes: &[u8]) -> String {
     use sha2::{Digest, Sha256};
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+    format!("{:x}", Sha256::digest(bytes))
 }
 
 fn file(tar: &mut Vec<u8>, name: &str, bytes: &[u8], mode: u32) {

@@ -1,7 +1,11 @@
 //! A real engine for the tests, an image made from nothing, and a small driver that lets a real agent
 //! use it. Start with [`Rig`].
 
+#![allow(clippy::print_stderr, reason = "a test may say what it does")]
+#![allow(clippy::unwrap_used, reason = "a test ends where its assumption does")]
+
 mod image;
+pub(crate) mod proxy;
 
 use agent::{ActionResult, Agent, Container, ContainerId, Input, Output, Settings};
 use docker::{Change, Engine};
@@ -23,8 +27,7 @@ pub(crate) const IMAGE: &str = "docker-crate-test:1";
 /// Nothing here takes longer on a machine that works.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The engine of `DOCKER_SOCKET`, with the test image; `None`, said aloud, without one. `E2E=1` makes it
-/// mandatory.
+/// The engine of `DOCKER_SOCKET`, with the test image; `None`, said aloud, without one.
 pub(crate) async fn engine(cluster: &str) -> Option<Engine> {
     let Some(socket) = std::env::var_os("DOCKER_SOCKET") else {
         eprintln!("skipped: set DOCKER_SOCKET to the socket of an engine to run this test");
@@ -170,10 +173,7 @@ impl Rig {
                     let result = engine.execute(&action).await;
                     sender.send(Input::Done { action, result })
                 })),
-                Output::Resync => drop(tokio::spawn(async move {
-                    let seen = engine.observe().await;
-                    sender.send(seen.map_or(Input::Engine { ready: false }, Input::Observed))
-                })),
+                Output::Resync => self.resync(),
                 Output::Report { number, report } => {
                     self.deleted.extend(report.deleted_volumes);
                     for status in report.statuses {
@@ -187,6 +187,14 @@ impl Rig {
         }
     }
 
+    fn resync(&self) {
+        let (engine, sender) = (self.engine.clone(), self.sender.clone());
+        tokio::spawn(async move {
+            let seen = engine.observe().await;
+            sender.send(seen.map_or(Input::Engine { ready: false }, Input::Observed))
+        });
+    }
+
     /// Brings the agent the next thing that happens, and a confirmation when nothing does.
     pub(crate) async fn step(&mut self) {
         let input = tokio::select! {
@@ -194,7 +202,7 @@ impl Rig {
             Some(change) = self.changes.recv() => match change {
                 Change::Changed(container) => Input::Changed(container),
                 Change::Gone(container) => Input::Gone(container),
-                Change::Missed => Input::Observed(self.engine.observe().await.unwrap()),
+                Change::Missed => return self.resync(),
             },
             () = tokio::time::sleep(Duration::from_millis(200)) => {
                 self.input(Input::Confirmed { age: Duration::ZERO });
