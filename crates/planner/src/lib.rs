@@ -6,8 +6,8 @@
 //!
 //! One file per question, in reading order: `lost` (which tasks no longer count) → `scale` (how many) →
 //! `restart` (what ended, and when it may come back) → `rollout` (which generation, how fast) →
-//! `place` (where) → `sweep` (what may be forgotten) → `voters` (who
-//! decides). `service` asks them in that order for one service; `tables` holds what a pass works with.
+//! `place` (where) → `sweep` (what may be forgotten) → `voters` (who decides) → `verdict` (what if a node
+//! were lost). `service` asks them in that order for one service; `tables` holds what a pass works with.
 
 mod draft;
 mod lost;
@@ -20,7 +20,7 @@ mod service;
 mod settings;
 mod sweep;
 mod tables;
-
+mod verdict;
 mod voters;
 
 use draft::Draft;
@@ -28,6 +28,7 @@ use model::{Change, NodeId, Service, ServiceId, Slot, State, Time};
 pub use reason::{Reason, Refused, Why};
 pub use settings::Settings;
 use tables::Tables;
+pub use verdict::{Loss, Problem, Verdict, verdict};
 
 /// What should be changed now, what cannot be, and when to look again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
