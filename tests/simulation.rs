@@ -69,6 +69,9 @@ fn many_seeds() {
     );
     let failures: Vec<&String> = reports.iter().filter_map(|r| r.failure.as_ref()).collect();
     let seeds: Vec<u64> = reports.iter().filter(|r| r.failure.is_some()).map(|r| r.seed).collect();
+    for failure in failures.iter().skip(1) {
+        println!("{}", failure.lines().next().unwrap_or_default());
+    }
     assert!(failures.is_empty(), "{}\n{} failures: seeds {seeds:?}", failures[0], failures.len());
 }
 

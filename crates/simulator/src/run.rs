@@ -10,6 +10,9 @@ use model::{NodeId, TaskId, Wanted};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+/// For this long nothing may be due by itself when calm is looked at.
+const CALM: Duration = Duration::from_secs(10);
+
 /// How large a run is.
 #[derive(Clone, Debug)]
 pub struct Size {
@@ -136,13 +139,24 @@ fn wait_until_whole(cluster: &mut Cluster, limit: u64) -> Result<(), String> {
     loop {
         pass(cluster, 5_000)?;
         let wrong = healed(cluster);
-        if wrong.is_empty() {
+        if wrong.is_empty() && quiet(cluster) {
             return Ok(());
         }
         if cluster.now >= until {
             return Err(format!("not healed: {}", wrong.join("; ")));
         }
     }
+}
+
+/// Whether the planner wants nothing now, and expects to want nothing for a while.
+fn quiet(cluster: &Cluster) -> bool {
+    let state = &cluster.log.state;
+    let Some(reign) = cluster.log.reign() else { return false };
+    let now = reign.cluster_now(cluster.now);
+    let plan = planner::plan(state, now, &cluster.settings);
+    let crashes = |s: &model::Service| s.spec().container.image.reference == "crashes";
+    let noisy = state.services.values().any(crashes);
+    noisy || plan.changes.is_empty() && plan.wake_at.is_none_or(|at| at > now + CALM)
 }
 
 /// What no blip may change: which tasks there are, and what is wished of them.

@@ -1,7 +1,7 @@
 //! What `show` shows: nodes, replicas where they are, replicas that wait and why.
 
 use crate::cluster::Cluster;
-use model::{Availability, Node, Task, Wanted};
+use model::{Availability, Node, Readiness, Task, Wanted};
 
 /// Nodes that are not simply ready, every replica, every reason to wait.
 pub(super) fn show(cluster: &Cluster) -> Vec<String> {
@@ -11,9 +11,11 @@ pub(super) fn show(cluster: &Cluster) -> Vec<String> {
     tasks.sort_by_key(|t| (state.replica_name(t), t.id));
     lines.extend(tasks.into_iter().map(|task| {
         let (name, node) = (state.replica_name(task), state.node_name(task.node));
+        let ready = state.nodes.get(&task.node).is_some_and(|n| n.readiness == Readiness::Ready);
         let doing = match (task.wanted, task.serving()) {
             (Wanted::Stop, _) => format!("{}, to stop", task.state),
-            (Wanted::Run, true) => "serving".to_owned(),
+            (Wanted::Run, true) if ready => "serving".to_owned(),
+            (Wanted::Run, true) => "out of reach".to_owned(),
             (Wanted::Run, false) => task.state.to_string(),
         };
         format!("{name:<14} {node:<4} {doing}")
@@ -33,6 +35,6 @@ pub(super) fn show(cluster: &Cluster) -> Vec<String> {
 
 fn odd(node: &Node) -> Option<String> {
     let usual =
-        node.readiness == model::Readiness::Ready && node.availability == Availability::Active;
+        node.readiness == Readiness::Ready && node.availability == Availability::Active;
     (!usual).then(|| format!("{} is {}, {}", node.name, node.readiness, node.availability))
 }
