@@ -6,15 +6,17 @@ use crate::door::Door;
 use crate::edge::Config;
 use crate::inbound::Guards;
 use crate::lane::Lane;
-use crate::limits::OTHER_FILES;
+use crate::limits::{CLIENT_SHARE, OTHER_FILES, STRANGERS_EVERY};
 use crate::peer;
 use crate::picture::{Bind, Current, Picture};
 use crate::remark::Remark;
 use crate::route::Served;
 use crate::status::{Link, PublishedPort};
-use model::NodeId;
+use crate::tally::{Inside, Tally};
+use model::{NodeId, Time};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::runtime::Handle;
@@ -35,6 +37,10 @@ pub(crate) struct Core {
     pub(crate) for_others: Counters,
     /// Connections refused because as many as may be were open.
     pub(crate) refused: AtomicU64,
+    /// Connections to the edge port that did not come from a node of the cluster.
+    pub(crate) strangers: AtomicU64,
+    stranger_remarked: AtomicU64,
+    clients: Arc<Tally<IpAddr>>,
     /// Most connections carried at once.
     pub(crate) most: usize,
     carried: Arc<AtomicUsize>,
@@ -47,8 +53,12 @@ pub(crate) struct Core {
 
 impl Core {
     pub(crate) fn new(config: Config, lanes: Vec<Lane>) -> Self {
+        let most = config.connections.min(affordable_connections(config.connections));
         Self {
-            most: config.connections.min(affordable_connections(config.connections)),
+            most,
+            clients: Arc::new(Tally::new(usize::MAX, most.div_ceil(CLIENT_SHARE))),
+            strangers: AtomicU64::new(0),
+            stranger_remarked: AtomicU64::new(0),
             config,
             clock: Clock::start(),
             main: Handle::current(),
@@ -138,11 +148,21 @@ impl Core {
     /// Room for one more connection, if there is; counted when there is not.
     pub(crate) fn slot(&self) -> Option<Slot> {
         if self.carried.fetch_add(1, Ordering::Relaxed) < self.most {
-            return Some(Slot(Arc::clone(&self.carried)));
+            return Some(Slot { _carried: Carried(Arc::clone(&self.carried)), _client: None });
         }
         self.carried.fetch_sub(1, Ordering::Relaxed);
         count(&self.refused);
         None
+    }
+
+    /// Room for one more connection of a client, who must not have its share already.
+    pub(crate) fn client_slot(&self, client: IpAddr) -> Option<Slot> {
+        let Some(inside) = self.clients.enter(network_of(client)) else {
+            count(&self.refused);
+            return None;
+        };
+        let slot = self.slot()?;
+        Some(Slot { _client: Some(inside), ..slot })
     }
 
     /// Connections carried now.
@@ -166,6 +186,17 @@ impl Core {
         }
         if lock(&self.down).remove(&node) {
             self.remark(&Remark::LinkUp { node });
+        }
+    }
+
+    /// Someone at the edge port was refused.
+    pub(crate) fn stranger(&self, from: SocketAddr, why: String) {
+        count(&self.strangers);
+        let now = self.clock.now();
+        let last = self.stranger_remarked.load(Ordering::Relaxed);
+        if now.since(Time(last)) >= STRANGERS_EVERY {
+            self.stranger_remarked.store(now.millis(), Ordering::Relaxed);
+            self.remark(&Remark::Stranger { from, why });
         }
     }
 
@@ -205,11 +236,25 @@ impl Core {
 
 /// One connection's share of the limit; given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Slot(Arc<AtomicUsize>);
+pub(crate) struct Slot {
+    _carried: Carried,
+    _client: Option<Inside<IpAddr>>,
+}
 
-impl Drop for Slot {
+#[derive(Debug)]
+struct Carried(Arc<AtomicUsize>);
+
+impl Drop for Carried {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What counts as one client: an IPv4 address, or the network of 64 bits that an IPv6 host commands.
+fn network_of(client: IpAddr) -> IpAddr {
+    match client.to_canonical() {
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
+        v4 @ IpAddr::V4(_) => v4,
     }
 }
 

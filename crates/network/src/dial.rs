@@ -72,7 +72,7 @@ async fn remote(
         // Less than ours: that the replica is silent is to be told apart from silence of its node.
         patience: patience * 4 / 5,
     };
-    let (stream, answer) = match within(patience, ask(core, peer, connect)).await {
+    let (stream, answer) = match ask(core, peer, connect, patience).await {
         Ok(answered) => answered,
         Err(error) => {
             peer.doubt();
@@ -87,19 +87,47 @@ async fn remote(
 }
 
 /// Asks over an idle connection, or over a new one when there is none that lives.
-async fn ask(core: &Core, peer: &Peer, connect: Connect) -> io::Result<(Stream, Answer)> {
-    let question = Question::Connect(connect);
+async fn ask(
+    core: &Core,
+    peer: &Peer,
+    connect: Connect,
+    patience: Duration,
+) -> io::Result<(Stream, Answer)> {
+    if let Some(answered) = ask_idle(peer, connect, patience).await? {
+        return Ok(answered);
+    }
+    let _turn = peer.dials.acquire().await.map_err(io::Error::other)?;
+    if let Some(answered) = ask_idle(peer, connect, patience).await? {
+        return Ok(answered);
+    }
+    within(patience, ask_anew(core, peer, connect)).await
+}
+
+/// Goes through the idle connections until one answers. One that has ended was closed while it was idle;
+/// one that is silent says that the link is broken.
+async fn ask_idle(
+    peer: &Peer,
+    connect: Connect,
+    patience: Duration,
+) -> io::Result<Option<(Stream, Answer)>> {
     while let Some(mut stream) = peer.take() {
         let answered = async {
-            wire::ask(&mut stream, question).await?;
+            wire::ask(&mut stream, Question::Connect(connect)).await?;
             wire::answered(&mut stream).await
         };
-        if let Ok(answer) = answered.await {
-            return Ok((stream, answer));
+        match within(patience, answered).await {
+            Ok(answer) => return Ok(Some((stream, answer))),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => return Err(error),
+            Err(_) => {}
         }
     }
+    Ok(None)
+}
+
+/// Greets and asks in one go: the welcome and the answer come together.
+async fn ask_anew(core: &Core, peer: &Peer, connect: Connect) -> io::Result<(Stream, Answer)> {
     let mut stream = greeted(core, peer).await?;
-    wire::ask(&mut stream, question).await?;
+    wire::ask(&mut stream, Question::Connect(connect)).await?;
     match wire::answered(&mut stream).await? {
         Answer::Here => {}
         refused => return Err(io::Error::other(words(refused))),

@@ -81,7 +81,9 @@ async fn accept(core: &Arc<Core>, bind: Bind, listener: &Listener) {
                 continue;
             }
         };
-        let (Some(served), Some(slot)) = (core.served(bind), core.slot()) else {
+        // One that is gone already has no address.
+        let Ok(from) = client.peer_addr() else { continue };
+        let (Some(served), Some(slot)) = (core.served(bind), core.client_slot(from.ip())) else {
             reset_on_close(&client);
             continue;
         };

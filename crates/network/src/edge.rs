@@ -5,7 +5,7 @@ use crate::core::Core;
 use crate::disk;
 use crate::inbound;
 use crate::lane::Lane;
-use crate::limits::{CONNECTIONS, HOLD};
+use crate::limits::{CONNECTIONS, GIVE_UP, HOLD};
 use crate::picture::{Current, Picture};
 use crate::remark::Remark;
 use crate::security::{IdentityFiles, Security};
@@ -17,6 +17,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
@@ -38,6 +39,8 @@ pub struct Config {
     pub connections: usize,
     /// How long a connection is held when no replica takes it.
     pub hold: Duration,
+    /// After how long without reaching a node the connections carried to it are reset.
+    pub give_up: Duration,
     /// Version of the program, for the status.
     pub version: String,
     /// Told of everything that is worth a line in the log. Must not block.
@@ -55,6 +58,7 @@ impl Config {
             lanes: 0,
             connections: CONNECTIONS,
             hold: HOLD,
+            give_up: GIVE_UP,
             version: String::new(),
             observe: Box::new(|_| {}),
         }
@@ -284,6 +288,7 @@ fn status(core: &Core) -> Status {
         for_others: core.for_others.counts(),
         carried: core.carried() as u64,
         limit: core.most as u64,
-        refused: core.refused.load(std::sync::atomic::Ordering::Relaxed),
+        refused: core.refused.load(Ordering::Relaxed),
+        strangers: core.strangers.load(Ordering::Relaxed),
     }
 }

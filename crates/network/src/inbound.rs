@@ -11,7 +11,6 @@ use crate::door::pause_after;
 use crate::limits::{HANDSHAKE, HANDSHAKES, HANDSHAKES_PER_ADDRESS, IDLE, IDLE_PER_NODE};
 use crate::peer::within;
 use crate::pump::pump;
-use crate::remark::Remark;
 use crate::security::Security;
 use crate::socket::{self, Listener};
 use crate::stream::Stream;
@@ -59,7 +58,7 @@ pub(crate) async fn accept(core: Arc<Core>, listener: Listener) {
             drop(turn);
             match welcomed {
                 Ok((stream, greeting)) => listen(&shared, stream, &greeting).await,
-                Err(why) => shared.remark(&Remark::Stranger { from, why: why.to_string() }),
+                Err(why) => shared.stranger(from, why.to_string()),
             }
         });
     }

@@ -20,6 +20,8 @@ pub const EJECT_FIRST: Duration = ms(1_000);
 pub const EJECT_MAX: Duration = ms(30_000);
 /// Connections carried at once, from clients and from other edges together, unless told otherwise.
 pub const CONNECTIONS: usize = 10_000;
+/// One client's share of them is one in so many: a single address cannot take them all.
+pub const CLIENT_SHARE: usize = 2;
 /// Connections that the kernel queues per published port.
 pub const BACKLOG: u32 = 1_024;
 /// Bytes that one read takes at most.
@@ -47,16 +49,21 @@ pub const PING_ANSWER: Duration = ms(1_000);
 /// First wait before a node that could not be reached is dialled again.
 pub const REDIAL: Duration = ms(250);
 /// Longest such wait.
-pub const REDIAL_MAX: Duration = ms(5_000);
-/// Connections carried to a node are reset when it could not be reached for this long.
-pub const LINK_DEAD: Duration = ms(10_000);
+pub const REDIAL_MAX: Duration = ms(2_000);
+/// Connections dialled at once per lane and node; others that want one wait their turn.
+pub const DIALS: usize = 16;
+/// Connections carried to a node are reset when it could not be reached for this long; at once when the
+/// cluster has given it up as well.
+pub const GIVE_UP: Duration = ms(10_000);
 
 /// How long another edge may take for its TLS handshake and its greeting together.
 pub const HANDSHAKE: Duration = ms(5_000);
 /// Handshakes under way at once, and those of one address. More are refused at accept.
 pub const HANDSHAKES: usize = 1_024;
 /// See [`HANDSHAKES`].
-pub const HANDSHAKES_PER_ADDRESS: usize = 64;
+pub const HANDSHAKES_PER_ADDRESS: usize = 192;
+/// Between two remarks on strangers at the edge port: they must not fill the log.
+pub const STRANGERS_EVERY: Duration = ms(1_000);
 /// An idle connection of another edge that neither asked nor pinged for this long is closed.
 pub const IDLE: Duration = ms(120_000);
 /// Idle connections that one other edge may hold.

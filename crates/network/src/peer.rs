@@ -6,7 +6,7 @@
 
 use crate::core::Core;
 use crate::dial;
-use crate::limits::{LINK_DEAD, PING, PING_ANSWER, REDIAL, REDIAL_MAX, WARM, WARM_MAX, WARM_TOTAL};
+use crate::limits::{DIALS, PING, PING_ANSWER, REDIAL, REDIAL_MAX, WARM, WARM_MAX, WARM_TOTAL};
 use crate::stream::Stream;
 use crate::wire::{self, Answer, Question};
 use model::{NodeId, Time};
@@ -15,7 +15,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 /// The edge of another node.
@@ -24,6 +24,8 @@ pub(crate) struct Peer {
     pub(crate) node: NodeId,
     pub(crate) address: SocketAddr,
     pool: Mutex<Pool>,
+    /// Turns to dial; waiting for one's own is not the other side's silence.
+    pub(crate) dials: Semaphore,
     /// The pool lacks connections, or the link is in doubt.
     look: Notify,
     retired: CancellationToken,
@@ -53,6 +55,7 @@ impl Peer {
             node,
             address,
             pool: Mutex::new(pool),
+            dials: Semaphore::new(DIALS),
             look: Notify::new(),
             retired: CancellationToken::new(),
         }
@@ -124,7 +127,7 @@ impl Peer {
         let mut pool = self.pool();
         pool.idle.clear();
         let since = *pool.down_since.get_or_insert(now);
-        if now.since(since) >= LINK_DEAD {
+        if now.since(since) >= core.config.give_up || core.picture.borrow().lost(self.node) {
             pool.carried.cancel();
             pool.carried = CancellationToken::new();
         }

@@ -94,13 +94,13 @@ pub(crate) struct Current {
     /// The picture; `None` until there has been one.
     pub(crate) picture: Option<Picture>,
     local: BTreeMap<(TaskId, u16), (IpAddr, bool)>,
-    nodes: BTreeSet<NodeId>,
+    nodes: BTreeMap<NodeId, Readiness>,
 }
 
 impl Current {
     pub(crate) fn new(picture: Option<Picture>) -> Self {
         let local = picture.iter().flat_map(local).collect();
-        let nodes = picture.iter().flat_map(|p| &p.nodes).map(|n| n.id).collect();
+        let nodes = picture.iter().flat_map(|p| &p.nodes).map(|n| (n.id, n.readiness)).collect();
         Self { picture, local, nodes }
     }
 
@@ -118,7 +118,13 @@ impl Current {
 
     /// Whether `node` is one of `cluster`, and `cluster` is ours.
     pub(crate) fn admits(&self, cluster: &ClusterId, node: NodeId) -> bool {
-        self.picture.as_ref().is_some_and(|p| p.cluster == *cluster) && self.nodes.contains(&node)
+        self.picture.as_ref().is_some_and(|p| p.cluster == *cluster)
+            && self.nodes.contains_key(&node)
+    }
+
+    /// Whether the cluster has given `node` up, or never had it.
+    pub(crate) fn lost(&self, node: NodeId) -> bool {
+        self.nodes.get(&node).is_none_or(|readiness| *readiness == Readiness::Lost)
     }
 }
 

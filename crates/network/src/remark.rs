@@ -48,7 +48,7 @@ pub enum Remark {
         /// The node.
         node: NodeId,
     },
-    /// A connection to the edge port was refused.
+    /// A connection to the edge port was refused. Not said of each: see [`Status::strangers`](crate::Status).
     Stranger {
         /// Where it came from.
         from: SocketAddr,

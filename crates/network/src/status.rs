@@ -29,8 +29,10 @@ pub struct Status {
     pub carried: u64,
     /// How many may be.
     pub limit: u64,
-    /// How many were refused because of the limit.
+    /// How many were refused because of the limit, or because one client had its share of it.
     pub refused: u64,
+    /// Connections to the edge port that did not come from a node of the cluster.
+    pub strangers: u64,
 }
 
 impl Status {

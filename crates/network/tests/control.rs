@@ -8,6 +8,7 @@ use network::control::{FromEdge, ToEdge};
 use network::{Edge, Error, Feed, IdentityFiles, Picture, Remark, Security};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
 use support::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -89,6 +90,30 @@ async fn the_picture_survives_a_restart_of_the_edge() {
     assert_eq!(edge.status().index, 9);
     assert_eq!(who(&mut connect(port).await).await.unwrap(), 1);
     assert!(!edge.serve(picture(8, &[], &[])), "it went back in time");
+}
+
+#[test]
+fn a_view_makes_a_picture() {
+    let (routes, edge) = (vec![route(80, 8080, &[backend(1, 1, true)])], "10.0.0.1:7071");
+    let node = model::Peer {
+        id: NodeId(1),
+        name: "one".parse().unwrap(),
+        role: model::Role::Manager,
+        readiness: model::Readiness::Ready,
+        control: "10.0.0.1:7070".parse().unwrap(),
+        edge: edge.parse().unwrap(),
+    };
+    let view = model::View {
+        cluster: cluster(),
+        index: 4,
+        now: model::Time::ZERO,
+        node: NodeId(1),
+        tasks: Vec::new(),
+        routes: Arc::new(routes.clone()),
+        nodes: Arc::new(vec![node]),
+        condemned: Vec::new(),
+    };
+    assert_eq!(Picture::from(&view), picture(4, &routes, &[(1, edge.parse().unwrap())]));
 }
 
 #[tokio::test]

@@ -237,6 +237,27 @@ async fn a_port_can_be_published_on_one_address() {
     assert!(edge.status().busy_ports().is_empty());
 }
 
+#[tokio::test]
+async fn a_port_answers_over_both_families() {
+    let (port, target) = (free_port(), free_port());
+    let _replica = Replica::start(1, target);
+    let (edge, _folder) = edge().await;
+    edge.serve(picture(1, &[route(port, target, &[backend(1, 1, true)])], &[]));
+    assert_eq!(who(&mut connect(port).await).await.unwrap(), 1);
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        return; // This host has no IPv6, and the port answers all the same.
+    }
+    let mut stream = connect_to(format!("[::1]:{port}").parse().unwrap()).await;
+    assert_eq!(who(&mut stream).await.unwrap(), 1);
+}
+
+/// Connects as another client.
+async fn connect_from(client: u8, port: u16) -> tokio::net::TcpStream {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, client], 0).into()).unwrap();
+    socket.connect(([127, 0, 0, 1], port).into()).await.unwrap()
+}
+
 async fn small(folder: &std::path::Path, connections: usize) -> Edge {
     let (config, _) = config(folder, Security::Plain);
     Edge::start(Config { connections, ..config }).await.unwrap()
@@ -247,18 +268,23 @@ async fn past_the_limit_connections_are_refused_and_others_live_on() {
     let (port, target) = (free_port(), free_port());
     let _replica = Replica::start(1, target);
     let folder = tempfile::tempdir().unwrap();
-    let edge = small(folder.path(), 2).await;
+    let edge = small(folder.path(), 4).await;
     edge.serve(picture(1, &[route(port, target, &[backend(1, 1, true)])], &[]));
     let mut first = connect(port).await;
     who(&mut first).await.unwrap();
     let mut second = connect(port).await;
     who(&mut second).await.unwrap();
     let mut third = connect(port).await;
-    assert!(who(&mut third).await.is_err());
-    assert_eq!(edge.status().refused, 1);
+    assert!(who(&mut third).await.is_err(), "one client has half of them at most");
+    let mut others = [connect_from(2, port).await, connect_from(3, port).await];
+    for other in &mut others {
+        assert_eq!(who(other).await.unwrap(), 1, "there is room for others");
+    }
+    assert!(who(&mut connect_from(4, port).await).await.is_err());
+    assert_eq!(edge.status().refused, 2);
     echo(&mut first, b"unharmed").await;
     drop(second);
-    until("there is room", || edge.status().carried == 1).await;
+    until("there is room", || edge.status().carried == 3).await;
     assert_eq!(who(&mut connect(port).await).await.unwrap(), 1);
 }
 
