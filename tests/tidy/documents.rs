@@ -29,7 +29,8 @@ pub(crate) fn paths(tree: &Tree) -> Vec<String> {
             word.strip_suffix(".md")
                 .is_some_and(|stem| stem.len() > 3 && stem == stem.to_uppercase())
         };
-        for word in words.filter(ours).filter(|word| tree.find(word).is_none()) {
+        let named: BTreeSet<&str> = words.filter(ours).collect();
+        for word in named.into_iter().filter(|word| tree.find(word).is_none()) {
             complaints.push(format!("{} names {word}, which does not exist", file.path));
         }
     }
