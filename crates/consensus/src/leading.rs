@@ -1,0 +1,179 @@
+//! Who leads: watches openraft's own figures and says what follows from them, in our words.
+
+use crate::clock;
+use crate::error::Fatal;
+use crate::log::Inner;
+use crate::types::Types;
+use model::{NodeId, Time};
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::{Instant as _, RaftMetrics, ServerState};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// Bytes of entries at which a snapshot is taken, however few the entries are.
+const LOG_BYTES: usize = 32 << 20;
+/// Pause between two snapshots that are taken for the log's size.
+const PAUSE: Duration = Duration::from_secs(30);
+
+/// Who leads and who holds the log, as this member knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Leadership {
+    /// Raft's term.
+    pub term: u64,
+    /// The leader of that term, once known.
+    pub leader: Option<NodeId>,
+    /// It is this member.
+    pub is_leader: bool,
+    /// Members that vote.
+    pub voters: BTreeSet<NodeId>,
+    /// Members that hold the log without a vote.
+    pub learners: BTreeSet<NodeId>,
+}
+
+/// This member leads and may decide.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Leading {
+    pub(crate) term: u64,
+    base: Time,
+    since: Instant,
+}
+
+impl Leading {
+    /// Cluster time: the state's at the election, plus this host's monotonic clock since.
+    pub(crate) fn now(&self) -> Time {
+        self.base + self.since.elapsed()
+    }
+}
+
+/// When this member last had contact with a leader that has a quorum.
+#[derive(Debug, Default)]
+pub(crate) struct Contact(Mutex<Option<Instant>>);
+
+impl Contact {
+    /// A leader spoke that had heard from a majority that long ago.
+    pub(crate) fn heard(&self, quorum_age: Duration) {
+        let at = clock::now().checked_sub(quorum_age);
+        let mut last = self.0.lock().expect("no panic while held");
+        *last = (*last).max(at);
+    }
+
+    fn age(&self) -> Duration {
+        let last = *self.0.lock().expect("no panic while held");
+        last.map_or(Duration::MAX, |at| at.elapsed())
+    }
+}
+
+impl Inner {
+    /// Watches until the log stops.
+    pub(crate) async fn follow(self: Arc<Self>) {
+        let mut metrics = self.raft.metrics();
+        let mut tick = tokio::time::interval(self.config.timers.election_max / 2);
+        let mut taken = clock::now();
+        loop {
+            let closed = tokio::select! {
+                changed = metrics.changed() => changed.is_err(),
+                _ = tick.tick() => false,
+            };
+            let over = self.look(&metrics.borrow_watched());
+            if closed && !self.stopped() {
+                self.fail(Fatal::Panicked);
+            }
+            if closed || over || self.stopped() {
+                self.step_down();
+                return;
+            }
+            if self.store.bytes() > LOG_BYTES && taken.elapsed() > PAUSE {
+                taken = clock::now();
+                let _ = self.raft.trigger().snapshot().await;
+            }
+        }
+    }
+
+    /// Takes in openraft's figures; whether it has stopped.
+    fn look(&self, metrics: &RaftMetrics<Types>) -> bool {
+        if let Err(why) = &metrics.running_state {
+            if !self.stopped() {
+                self.fail(fatal(why));
+            }
+            return true;
+        }
+        let members = metrics.membership_config.membership();
+        let leadership = Leadership {
+            term: metrics.current_term,
+            leader: metrics.current_leader.map(NodeId),
+            is_leader: metrics.state == ServerState::Leader,
+            voters: members.voter_ids().map(NodeId).collect(),
+            learners: members.learner_ids().map(NodeId).collect(),
+        };
+        self.leadership.send_if_modified(|old| {
+            let moved = *old != leadership;
+            if moved {
+                *old = leadership;
+            }
+            moved
+        });
+        let applied = metrics.last_applied.map(|l| l.leader_id.term) == Some(metrics.current_term);
+        let quorum = quorum_age(metrics) <= self.config.timers.election_max * 3;
+        match metrics.state == ServerState::Leader && applied && quorum {
+            true => self.lead(metrics.current_term),
+            false => self.step_down(),
+        }
+        false
+    }
+
+    fn lead(&self, term: u64) {
+        let base = self.states.borrow().now;
+        let mut leading = self.leading.lock().expect("no panic while held");
+        if leading.is_some_and(|l| l.term == term) {
+            return;
+        }
+        *leading = Some(Leading { term, base, since: clock::now() });
+        self.leads.send_replace(Some((term, base)));
+    }
+
+    fn step_down(&self) {
+        *self.leading.lock().expect("no panic while held") = None;
+        self.leads.send_if_modified(|leads| leads.take().is_some());
+    }
+
+    pub(crate) fn leading(&self) -> Option<Leading> {
+        *self.leading.lock().expect("no panic while held")
+    }
+
+    pub(crate) fn contact_age(&self) -> Duration {
+        match self.leadership.borrow().is_leader {
+            true => quorum_age(&self.raft.metrics().borrow_watched()),
+            false => self.contact.age(),
+        }
+    }
+
+    /// Voters that answer this member, itself included, and all voters.
+    pub(crate) fn quorum(&self) -> (usize, usize) {
+        let within = (self.config.timers.election_max * 4).max(Duration::from_secs(1));
+        let leadership = self.leadership.borrow();
+        let me = self.peers.me;
+        let ready = |n: &&NodeId| n.0 == me || self.peers.heard_within(n.0, within);
+        (leadership.voters.iter().filter(ready).count(), leadership.voters.len())
+    }
+}
+
+/// How long ago this member, as leader, heard from a majority.
+pub(crate) fn quorum_age(metrics: &RaftMetrics<Types>) -> Duration {
+    if metrics.state != ServerState::Leader {
+        return Duration::MAX;
+    }
+    let alone = metrics.membership_config.voter_ids().eq([metrics.id]);
+    match &metrics.last_quorum_acked {
+        _ if alone => Duration::ZERO,
+        Some(at) => at.elapsed(),
+        None => Duration::MAX,
+    }
+}
+
+fn fatal(why: &openraft::errors::Fatal<Types>) -> Fatal {
+    match why {
+        openraft::errors::Fatal::StorageError(e) => Fatal::Storage(e.to_string()),
+        openraft::errors::Fatal::Panicked | openraft::errors::Fatal::Stopped => Fatal::Panicked,
+    }
+}
