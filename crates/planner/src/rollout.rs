@@ -6,6 +6,7 @@
 //! have had their turn.
 
 use crate::draft::{Deferred, Draft, Opening};
+use crate::lost::out_of_reach;
 use crate::restart::gate;
 use crate::tables::{Group, Held, Tables};
 use model::{Cause, ServiceSpec, UpdateOrder};
@@ -103,6 +104,9 @@ fn off_their_node(
 /// Replaces a copy: opens its slot beside it, or stops it so that its slot is filled afterwards.
 fn replace(t: &Tables<'_>, index: usize, leaving: &Leaving<'_, '_>, draft: &mut Draft) {
     let g = &t.groups[index];
+    if make_way(t, leaving, draft) {
+        return;
+    }
     let slot = leaving.best.task.slot;
     if let Some(reason) = gate(t, g, slot, leaving.copies, draft) {
         draft.wait(g.service.id, slot, reason);
@@ -119,6 +123,22 @@ fn replace(t: &Tables<'_>, index: usize, leaving: &Leaving<'_, '_>, draft: &mut 
         cause: leaving.cause.clone(),
         replaces: Some(leaving.best.node),
     });
+}
+
+/// Where two copies of a slot are to leave, the wish changed while one was starting for the other: the
+/// one that is of less use goes first, so that there are never three. True when one was told to.
+fn make_way(t: &Tables<'_>, leaving: &Leaving<'_, '_>, draft: &mut Draft) -> bool {
+    let within_reach = |h: &&Held<'_>| h.task.live() && out_of_reach(t, t.nodes[h.node]).is_none();
+    let of_use = |h: &&Held<'_>| (h.task.serving(), h.task.id == leaving.best.task.id);
+    let Some(kept) = leaving.copies.iter().filter(within_reach).max_by_key(of_use) else {
+        return false;
+    };
+    let others = leaving.copies.iter().filter(within_reach).filter(|h| h.task.id != kept.task.id);
+    let others: Vec<_> = others.collect();
+    for held in &others {
+        draft.stop(held.task.id, leaving.cause.clone());
+    }
+    !others.is_empty()
 }
 
 /// Stops the copies that go one by one, of services for which this plan makes no copy.

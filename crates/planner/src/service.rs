@@ -157,7 +157,7 @@ fn fill(
 /// What of a slot's earlier tasks keeps a new one from starting: one that stops first and has not
 /// stopped yet; one with data whose end nobody can confirm.
 fn blocked(t: &Tables<'_>, g: &Group<'_>, copies: &[Held<'_>]) -> Option<Reason> {
-    copies.iter().filter(|h| h.task.holds()).find_map(|held| {
+    let of_slot = copies.iter().filter(|h| h.task.holds()).find_map(|held| {
         let node = t.nodes[held.node];
         let stateful = g.spec.stateful() || g.spec_of(held.task).stateful();
         if out_of_reach(t, node).is_some() {
@@ -165,6 +165,27 @@ fn blocked(t: &Tables<'_>, g: &Group<'_>, copies: &[Held<'_>]) -> Option<Reason>
         }
         (crate::rollout::order(g, held) == UpdateOrder::StopFirst)
             .then(|| Reason::Stopping { node: node.name.clone() })
+    });
+    of_slot.or_else(|| written_by_removed(t, g))
+}
+
+/// A task of a removed service that still writes to a volume that this one would write to: the project
+/// was taken down and deployed again.
+fn written_by_removed(t: &Tables<'_>, g: &Group<'_>) -> Option<Reason> {
+    if !g.spec.stateful() {
+        return None;
+    }
+    let removed =
+        t.groups.iter().filter(|o| o.service.removed && o.service.project == g.service.project);
+    removed.flat_map(|o| o.tasks.iter().map(move |h| (o, h))).find_map(|(o, held)| {
+        let mut written = o.spec_of(held.task).writable_volumes();
+        let shared =
+            held.task.holds() && written.any(|v| g.spec.writable_volumes().any(|w| w == v));
+        let node = t.nodes[held.node];
+        shared.then(|| match out_of_reach(t, node) {
+            Some(_) => unconfirmed(t, g, held),
+            None => Reason::Stopping { node: node.name.clone() },
+        })
     })
 }
 

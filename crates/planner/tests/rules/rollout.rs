@@ -183,3 +183,42 @@ fn draining_in_the_middle_of_an_update_ends_well() {
     assert_eq!((new_ones(&w), w.live("web").len()), (6, 6));
     assert_eq!(w.per_node("web")[1], 0);
 }
+
+/// A copy was starting to take over from a drained node when the wish changed again: the starting one
+/// goes before another is made, so that a slot never has three.
+#[test]
+fn a_slot_never_has_three_copies() {
+    let mut w = World::new(4);
+    w.deploy("web", spec(1));
+    w.run(secs(10));
+    let old = w.live("web")[0].clone();
+    let n = (1..=4).find(|n| w.node(*n) == old.node).unwrap();
+    w.set(n, Availability::Drain);
+    assert_eq!(creates(&w.step()).len(), 1);
+    w.deploy("web", image("web:2", spec(1)));
+    for _ in 0..5 {
+        w.step();
+        assert!(w.live("web").len() <= 2, "{:?}", w.live("web"));
+    }
+    assert!(w.live("web").iter().any(|t| t.id == old.id), "what serves stays meanwhile");
+    w.run(secs(20));
+    let live = w.live("web");
+    assert_eq!((live.len(), live[0].generation), (1, 2));
+}
+
+/// A project is taken down and deployed again at once: the new copy waits until the old one, which writes
+/// to the same volume, has stopped.
+#[test]
+fn a_volume_has_one_writer_across_a_removal() {
+    let mut w = World::new(3);
+    w.deploy("db", with_volume(spec(1), "data"));
+    w.run(secs(10));
+    let old = w.live("db")[0].id;
+    w.remove(false);
+    w.deploy("db", with_volume(spec(1), "data"));
+    w.step();
+    assert_eq!(creates(&w.step()).len(), 0, "the old one has not stopped");
+    assert_eq!(w.waits().len(), 1);
+    w.exits(old, 0);
+    assert_eq!(creates(&w.step()).len(), 1);
+}
