@@ -1,8 +1,8 @@
 //! What the end of an action does: what is known afterwards, when it is tried again, when given up.
 
 use crate::agent::Backoff;
-use crate::task::{ImageHere, doubled};
-use crate::{Action, ActionResult, Agent, Container, ContainerId, Event, Kind, Output, Subject};
+use crate::task::{ImageHere, Start, doubled, local_only};
+use crate::{Action, ActionResult, Agent, Container, Event, Kind, Output, Subject};
 use model::{Pull, TaskId, Time};
 
 impl Agent {
@@ -47,8 +47,8 @@ impl Agent {
             (Action::RemoveVolume { volume, .. }, _) => self.reports.deleted(volume.clone()),
             (Action::RemoveNetwork { project, .. }, _) => self.inventory.network_removed(project),
             (Action::Pull { task, .. }, _) => self.image_is(*task, ImageHere::Pulled),
-            (Action::Start { task, container: id }, Some(c)) => {
-                self.count_restart(*task, id, out);
+            (Action::Start { task, .. }, Some(c)) => {
+                self.count_restart(*task, out);
                 self.inventory.replace(c);
             }
             (_, Some(c)) => self.inventory.replace(c),
@@ -65,9 +65,10 @@ impl Agent {
     }
 
     /// A start of a container that had ended is a restart in place.
-    fn count_restart(&mut self, task: TaskId, id: &ContainerId, out: &mut Vec<Output>) {
-        let had_run = self.inventory.of(task).any(|c| c.id == *id && c.started > 0);
-        let Some(record) = self.records.get_mut(&task).filter(|_| had_run) else { return };
+    fn count_restart(&mut self, task: TaskId, out: &mut Vec<Output>) {
+        let Some(record) = self.records.get_mut(&task).filter(|r| r.start == Start::Again) else {
+            return;
+        };
         record.restarted();
         let count = record.restarts_in_place;
         out.push(Output::Event(Event::RestartedInPlace { task, count }));
@@ -84,11 +85,10 @@ impl Agent {
         let Some(record) = self.records.get_mut(&create.task) else { return };
         let image = &record.assignment.spec.container.image;
         let shown = &image.reference;
-        let local = image.resolved.as_ref().is_some_and(|r| r.starts_with("sha256:"));
         if image.pull == Pull::Never {
             let reason = format!("image {shown} is not on this node, and is never to be pulled");
             self.hopeless(now, action, reason, out);
-        } else if local {
+        } else if local_only(image) {
             let reason = format!(
                 "image {shown} is not on this node, and no registry knows the one that was deployed; bring it with `clusterctl image load`"
             );
@@ -146,8 +146,8 @@ impl Agent {
     fn is_way_up(&self, action: &Action) -> bool {
         match action {
             Action::Pull { .. } | Action::Create(_) => true,
-            Action::Start { task, container } => {
-                !self.inventory.of(*task).any(|c| c.id == *container && c.started > 0)
+            Action::Start { task, .. } => {
+                self.records.get(task).is_some_and(|r| r.start == Start::First)
             }
             _ => false,
         }

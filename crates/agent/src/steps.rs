@@ -3,7 +3,7 @@
 
 use crate::agent::Engine;
 use crate::create::{create, image, network_name};
-use crate::task::{Record, Sight, Step};
+use crate::task::{Record, Sight, Start, Step};
 use crate::{Action, Agent, Container, Event, Kind, Output, Subject, volume_name};
 use model::{ProjectName, TaskId, Time};
 use std::collections::BTreeSet;
@@ -94,12 +94,20 @@ impl Agent {
             if !self.room_for(action.kind()) {
                 continue;
             }
-            if action.kind() == Kind::Pull
-                && let Some(record) = self.records.get_mut(&id)
-            {
-                record.preparing();
-            }
+            self.prepare(id, &action);
             self.begin(action, out);
+        }
+    }
+
+    /// Notes what an action that is about to begin says of its task.
+    fn prepare(&mut self, id: TaskId, action: &Action) {
+        let ran = self.inventory.of(id).any(|c| Some(&c.id) == action.container() && c.started > 0);
+        let Some(record) = self.records.get_mut(&id) else { return };
+        match action.kind() {
+            Kind::Pull => record.preparing(),
+            // Not looked up when it ends: by then its own start has been seen.
+            Kind::Start => record.start = if ran { Start::Again } else { Start::First },
+            _ => {}
         }
     }
 

@@ -5,8 +5,8 @@
 
 use crate::{Container, ContainerId, Health, Phase, Settings};
 use model::{
-    Assignment, PortMode, Pull, RestartCondition, RestartPolicy, TaskState, TaskStatus, Time,
-    Wanted,
+    Assignment, Image, PortMode, Pull, RestartCondition, RestartPolicy, TaskState, TaskStatus,
+    Time, Wanted,
 };
 use std::time::Duration;
 
@@ -33,8 +33,19 @@ pub(crate) struct Record {
     exited_at: Option<Time>,
     /// Restarts in place in a row, without a stable run between them.
     streak: u32,
-    /// It cannot be started again.
-    stuck: bool,
+    /// What a start of its container is, or would be.
+    pub(crate) start: Start,
+}
+
+/// What a start of a container is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// The first.
+    First,
+    /// A restart in place.
+    Again,
+    /// Impossible.
+    Never,
 }
 
 /// Whether the image of a task is on this node.
@@ -70,9 +81,10 @@ pub(crate) enum Step {
 
 impl Record {
     pub(crate) fn new(now: Time, assignment: Assignment) -> Self {
-        let image = match assignment.spec.container.image.pull {
-            Pull::Always => ImageHere::Missing,
-            Pull::Missing | Pull::Never => ImageHere::Unknown,
+        let image = &assignment.spec.container.image;
+        let image = match image.pull {
+            Pull::Always if !local_only(image) => ImageHere::Missing,
+            Pull::Always | Pull::Missing | Pull::Never => ImageHere::Unknown,
         };
         let mut record = Self {
             state: assignment.state.clone(),
@@ -87,7 +99,7 @@ impl Record {
             running_since: None,
             exited_at: None,
             streak: 0,
-            stuck: false,
+            start: Start::First,
             assignment: assignment.clone(),
         };
         record.assign(now, assignment);
@@ -130,7 +142,7 @@ impl Record {
 
     /// Its container cannot be started again: no more restarts in place.
     pub(crate) fn stuck(&mut self) {
-        self.stuck = true;
+        self.start = Start::Never;
     }
 
     /// A restart in place succeeded.
@@ -151,7 +163,7 @@ impl Record {
             Phase::Running => self.runs(sight, container),
             Phase::Exited { code, out_of_memory } => self.exited(sight, code, out_of_memory),
             Phase::Dead => {
-                self.stuck = true;
+                self.stuck();
                 self.exited(sight, 255, false);
             }
         }
@@ -267,7 +279,11 @@ impl Record {
         };
         let left = policy.max_attempts.is_none_or(|max| self.restarts_in_place < max);
         let was_started = self.state.rank() >= TaskState::Starting.rank();
-        wants && left && was_started && !self.stuck && !self.assignment.spec.stateful()
+        wants
+            && left
+            && was_started
+            && self.start != Start::Never
+            && !self.assignment.spec.stateful()
     }
 
     pub(crate) fn status(&self, memory: u64) -> TaskStatus {
@@ -280,6 +296,11 @@ impl Record {
             restarts_in_place: self.restarts_in_place,
         }
     }
+}
+
+/// Whether an image was resolved to one that no registry is known to have: there is nothing to pull.
+pub(crate) fn local_only(image: &Image) -> bool {
+    image.resolved.as_ref().is_some_and(|r| r.starts_with("sha256:"))
 }
 
 /// `first`, doubled `times` times, at most `max`.

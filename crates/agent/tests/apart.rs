@@ -284,7 +284,7 @@ fn condemned_volumes_go_when_nothing_uses_them() {
     rig.actions.retain(|a| a.kind() == Kind::RemoveVolume);
     rig.end(Kind::RemoveVolume, ActionResult::Done(None));
     let (number, report) = rig.reports.pop().unwrap();
-    assert_eq!(report.deleted_volumes, [key.clone()]);
+    assert_eq!(report.deleted_volumes, std::slice::from_ref(&key));
     // Lost: told again. Recorded: forgotten.
     rig.input(Input::Reported { number, accepted: false });
     rig.pass(500);

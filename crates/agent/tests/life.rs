@@ -30,6 +30,15 @@ fn a_task_without_a_check_runs_as_soon_as_it_is_started() {
 }
 
 #[test]
+fn a_start_that_is_seen_before_it_is_answered_is_no_restart() {
+    let mut rig = Rig::ready(vec![task(1)], vec![container(1, Phase::Created)]);
+    let start = rig.only(Kind::Start);
+    rig.input(Input::Changed(running(1)));
+    rig.input(Input::Done { action: start, result: ActionResult::Done(Some(running(1))) });
+    assert_eq!(rig.told(1).unwrap().restarts_in_place, 0);
+}
+
+#[test]
 fn nothing_is_done_before_the_containers_are_known() {
     let mut rig = Rig::new();
     rig.view(vec![task(1)]);
@@ -63,6 +72,7 @@ fn pull_policies() {
     assert_eq!(rig.state(1), failed("image app:1 is not on this node, and is never to be pulled"));
 
     let mut local = spec();
+    local.container.image.pull = Pull::Always;
     local.container.image.resolved = Some("sha256:ab".into());
     let mut rig = Rig::ready(vec![with_spec(1, local)], vec![]);
     rig.end(Kind::Create, ActionResult::NoImage);
