@@ -3,6 +3,7 @@
 //! Collections are persistent maps, so a clone costs nanoseconds: planning, views, reads and snapshots
 //! each take one and nobody holds a lock. Changed by [`State::apply`] alone.
 
+use crate::limits::TASKS_PER_NODE;
 use crate::{
     ClusterId, JoinToken, Node, NodeId, NodeName, Outcome, Project, ProjectName, Readiness,
     Recorded, RequestId, Role, Service, ServiceId, ServiceName, Slot, Task, TaskId, Time, Volume,
@@ -139,6 +140,11 @@ impl State {
         let ready =
             |id: &&NodeId| self.nodes.get(*id).is_some_and(|n| n.readiness == Readiness::Ready);
         (rest.iter().filter(ready).count() as u32, rest.len() as u32 / 2 + 1)
+    }
+
+    /// Whether a node is known to have room for a task without looking at each of its tasks.
+    pub(crate) fn has_few_tasks(&self, node: NodeId) -> bool {
+        self.by_node.range((node, FIRST)..=(node, LAST)).nth(TASKS_PER_NODE - 1).is_none()
     }
 
     pub(crate) fn insert_task(&mut self, task: Task) {

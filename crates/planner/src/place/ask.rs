@@ -1,6 +1,7 @@
 //! What one service asks of nodes, and how its copies lie so far.
 
 use super::filters::rule;
+use super::refers::Refers;
 use super::room::Room;
 use crate::draft::Opening;
 use crate::lost::out_of_reach;
@@ -33,7 +34,7 @@ pub(crate) struct Ask<'r, 'a> {
 }
 
 impl<'r, 'a> Ask<'r, 'a> {
-    pub(crate) fn new(t: &'r Tables<'a>, room: &Room<'a>, group: usize) -> Self {
+    pub(crate) fn new(t: &'r Tables<'a>, room: &Room<'a>, refers: &Refers, group: usize) -> Self {
         let g = &t.groups[group];
         let mut ask = Self {
             g,
@@ -52,26 +53,26 @@ impl<'r, 'a> Ask<'r, 'a> {
                 ask.took(held.node);
             }
         }
-        ask.look_for_neighbours(t, room, group);
+        ask.look_for_neighbours(t, room, refers, group);
         ask
     }
 
     /// Marks where services that this one refers to, or that refer to it, have copies.
-    fn look_for_neighbours(&mut self, t: &Tables<'_>, room: &Room<'_>, group: usize) {
-        let Some(project) = t.state.projects.get(&self.g.service.project) else { return };
-        for name in &self.g.spec.refers_to {
-            let other = project.services.get(name).and_then(|id| t.group_of(*id));
-            let Some(other) = other.filter(|o| *o != group) else { continue };
-            let there = copies(t, room, other);
-            for (apart, there) in self.apart.iter_mut().zip(there) {
+    fn look_for_neighbours(
+        &mut self,
+        t: &Tables<'_>,
+        room: &Room<'_>,
+        refers: &Refers,
+        group: usize,
+    ) {
+        for other in refers.to(group) {
+            for (apart, there) in self.apart.iter_mut().zip(copies(t, room, *other)) {
                 *apart += u32::from(!there);
             }
         }
-        for other in project.services.values().filter_map(|id| t.group_of(*id)) {
-            if other != group && t.groups[other].spec.refers_to.contains(&self.g.service.name) {
-                for (referrer, there) in self.referrer.iter_mut().zip(copies(t, room, other)) {
-                    *referrer |= there;
-                }
+        for other in refers.from(group) {
+            for (referrer, there) in self.referrer.iter_mut().zip(copies(t, room, *other)) {
+                *referrer |= there;
             }
         }
     }

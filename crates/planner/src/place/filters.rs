@@ -24,8 +24,10 @@ pub(crate) fn closed(t: &Tables<'_>, node: &Node) -> Option<Why> {
 
 /// Why a node does not take another copy, if it does not.
 pub(crate) fn refusal(ask: &Ask<'_, '_>, room: &Room<'_>, node: usize) -> Option<Why> {
-    let closed = room.rows[node].closed.clone();
-    closed.or_else(|| UNFIT.iter().find_map(|filter| filter(ask, room, node)))
+    match &room.rows[node].closed {
+        Some(why) => Some(why.clone()),
+        None => UNFIT.iter().find_map(|filter| filter(ask, room, node)),
+    }
 }
 
 /// Whether a node takes another copy.
@@ -86,7 +88,7 @@ fn host_port(ask: &Ask<'_, '_>, room: &Room<'_>, node: usize) -> Option<Why> {
 }
 
 fn cpus(ask: &Ask<'_, '_>, room: &Room<'_>, node: usize) -> Option<Why> {
-    let (need, free) = (ask.g.spec.resources.reserved_milli_cpus, room.cpus_unreserved(node));
+    let (need, free) = (ask.g.spec.resources.reserved_milli_cpus, room.rows[node].milli_cpus);
     (need > free).then_some(Why::Cpus { need, free })
 }
 
@@ -94,8 +96,8 @@ fn cpus(ask: &Ask<'_, '_>, room: &Room<'_>, node: usize) -> Option<Why> {
 /// really left.
 fn memory(ask: &Ask<'_, '_>, room: &Room<'_>, node: usize) -> Option<Why> {
     let (need, free) = match ask.g.spec.resources.reserved_memory {
-        0 => (ask.charge, room.memory_left(node)),
-        reserved => (reserved, room.memory_unreserved(node)),
+        0 => (ask.charge, room.rows[node].memory_left),
+        reserved => (reserved, room.rows[node].memory),
     };
     (need > free).then_some(Why::Memory { need, free })
 }

@@ -1,12 +1,14 @@
 //! Where: finds a node for each opening. Filters say who may, rank says who should. Never chooses a count.
 //!
 //! Start with [`openings`]. `room` counts what nodes have left and keeps count while this plan places;
-//! `filters` admit and explain; `rank` orders; `home` ties a service to the node of its volumes.
+//! `filters` admit and explain; `rank` orders; `refers` knows who wants to be with whom; `home` ties a
+//! service to the node of its volumes.
 
 mod ask;
 mod filters;
 mod home;
 mod rank;
+mod refers;
 mod room;
 
 pub(crate) use filters::{closed, satisfies};
@@ -17,6 +19,7 @@ use crate::tables::Tables;
 use ask::Ask;
 use model::{Change, Slot, VolumeKey};
 use rank::Ranked;
+use refers::Refers;
 use room::Room;
 use std::collections::BTreeMap;
 
@@ -30,10 +33,13 @@ pub(crate) fn openings(t: &Tables<'_>, draft: &mut Draft) {
         by_group.entry(opening.group).or_default().push(opening);
     }
     let groups: Vec<usize> = by_group.keys().copied().collect();
-    let mut room = Room::new(t);
-    for group in rank::referred_first(t, &groups) {
+    let (mut room, refers) = (Room::new(t), Refers::new(t));
+    for group in refers.referred_first(&groups) {
+        if !draft.fits(1) {
+            return;
+        }
         let openings = by_group.remove(&group).unwrap_or_default();
-        Batch::new(t, &mut room, group).run(openings, draft);
+        Batch::new(t, &mut room, &refers, group).run(openings, draft);
     }
 }
 
@@ -49,8 +55,8 @@ struct Batch<'r, 'a> {
 }
 
 impl<'r, 'a> Batch<'r, 'a> {
-    fn new(t: &'r Tables<'a>, room: &'r mut Room<'a>, group: usize) -> Self {
-        let ask = Ask::new(t, room, group);
+    fn new(t: &'r Tables<'a>, room: &'r mut Room<'a>, refers: &Refers, group: usize) -> Self {
+        let ask = Ask::new(t, room, refers, group);
         Self { t, room, ask, ranked: None, nowhere: None }
     }
 

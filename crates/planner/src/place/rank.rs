@@ -6,7 +6,6 @@
 use super::ask::Ask;
 use super::filters::admit;
 use super::room::Room;
-use crate::tables::Tables;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
@@ -37,14 +36,14 @@ pub(crate) struct Inner {
 }
 
 fn rank(ask: &Ask<'_, '_>, room: &Room<'_>, node: usize) -> Rank {
-    let left = room.memory_left(node).min(room.memory_unreserved(node));
+    let row = &room.rows[node];
     Rank {
         outer: Outer { tries: ask.tries(node), apart: ask.apart[node] },
         inner: Inner {
             own: ask.own(node),
             no_referrer: !ask.referrer[node],
-            tasks: room.rows[node].tasks,
-            room: Reverse(left),
+            tasks: row.tasks,
+            room: Reverse(row.memory.min(row.memory_left)),
             node,
         },
     }
@@ -64,9 +63,14 @@ pub(crate) struct Ranked {
 
 impl Ranked {
     pub(crate) fn new(ask: &Ask<'_, '_>, room: &Room<'_>) -> Self {
+        let admitted = (0..room.rows.len()).filter(|n| admit(ask, room, *n));
+        let ranked = |node: usize| Reverse(rank(ask, room, node));
+        if ask.g.spec.placement.spread.is_empty() {
+            return Self { heaps: vec![(Vec::new(), admitted.map(ranked).collect())] };
+        }
         let mut by_path: BTreeMap<Vec<String>, Vec<Reverse<Rank>>> = BTreeMap::new();
-        for node in (0..room.rows.len()).filter(|n| admit(ask, room, *n)) {
-            by_path.entry(ask.path(node)).or_default().push(Reverse(rank(ask, room, node)));
+        for node in admitted {
+            by_path.entry(ask.path(node)).or_default().push(ranked(node));
         }
         Self { heaps: by_path.into_iter().map(|(path, ranks)| (path, ranks.into())).collect() }
     }
@@ -96,31 +100,4 @@ fn top(heap: &mut BinaryHeap<Reverse<Rank>>, ask: &Ask<'_, '_>, room: &Room<'_>)
         first.0 = is;
     }
     None
-}
-
-/// The services in an order in which those that are referred to come before those that refer to them.
-/// Cycles are broken where they are entered.
-pub(crate) fn referred_first(t: &Tables<'_>, groups: &[usize]) -> Vec<usize> {
-    let mut order = Vec::with_capacity(groups.len());
-    let mut seen = vec![false; t.groups.len()];
-    for group in groups {
-        visit(t, *group, &mut seen, &mut order);
-    }
-    order.retain(|g| groups.binary_search(g).is_ok());
-    order
-}
-
-fn visit(t: &Tables<'_>, group: usize, seen: &mut [bool], order: &mut Vec<usize>) {
-    if std::mem::replace(&mut seen[group], true) {
-        return;
-    }
-    let service = t.groups[group].service;
-    if let Some(project) = t.state.projects.get(&service.project) {
-        for name in &t.groups[group].spec.refers_to {
-            if let Some(other) = project.services.get(name).and_then(|id| t.group_of(*id)) {
-                visit(t, other, seen, order);
-            }
-        }
-    }
-    order.push(group);
 }

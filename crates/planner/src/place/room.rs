@@ -4,29 +4,30 @@ use super::filters::closed;
 use crate::Why;
 use crate::tables::{Group, Held, Tables};
 use model::limits::UNOBSERVED_MEMORY;
-use model::{Protocol, ServiceSpec, VolumeKey};
+use model::{Node, Protocol, ServiceSpec, VolumeKey};
 use std::collections::BTreeMap;
 
-/// What one node has given away.
+/// What one node has left.
 #[derive(Clone, Default)]
 pub(crate) struct Row {
-    /// Tasks that have not ended.
-    pub(crate) tasks: usize,
-    /// Reserved thousandths of a core.
-    pub(crate) milli_cpus: u64,
-    /// Reserved bytes.
-    pub(crate) memory: u64,
-    /// Bytes that tasks which its last word does not include yet are expected to use.
-    pub(crate) charged: u64,
-    /// Host ports taken.
-    pub(crate) ports: Vec<(u16, Protocol)>,
     /// Why it takes nothing at all.
     pub(crate) closed: Option<Why>,
+    /// Tasks that have not ended.
+    pub(crate) tasks: usize,
+    /// Thousandths of a core that are not reserved.
+    pub(crate) milli_cpus: u64,
+    /// Bytes that are not reserved.
+    pub(crate) memory: u64,
+    /// Bytes that are really left, after what tasks that its last word does not include yet are expected
+    /// to use.
+    pub(crate) memory_left: u64,
+    /// Host ports taken by tasks.
+    pub(crate) ports: Vec<(u16, Protocol)>,
 }
 
 /// What nodes have left, by index of node; and what this plan has placed.
 pub(crate) struct Room<'a> {
-    pub(crate) nodes: Vec<&'a model::Node>,
+    pub(crate) nodes: Vec<&'a Node>,
     pub(crate) rows: Vec<Row>,
     /// Memory charged for one more copy, by service.
     pub(crate) charges: Vec<u64>,
@@ -38,10 +39,9 @@ pub(crate) struct Room<'a> {
 
 impl<'a> Room<'a> {
     pub(crate) fn new(t: &Tables<'a>) -> Self {
-        let row = |node: &&model::Node| Row { closed: closed(t, node), ..Row::default() };
         let mut room = Self {
             nodes: t.nodes.clone(),
-            rows: t.nodes.iter().map(row).collect(),
+            rows: t.nodes.iter().map(|node| Row::empty(t, node)).collect(),
             charges: t.groups.iter().map(charge).collect(),
             placed: BTreeMap::new(),
             homes: BTreeMap::new(),
@@ -56,40 +56,33 @@ impl<'a> Room<'a> {
 
     fn count(&mut self, group: usize, spec: &ServiceSpec, held: &Held<'_>) {
         let read_at = self.nodes[held.node].facts_at;
-        if held.task.running_since.is_none_or(|since| since >= read_at) {
-            self.rows[held.node].charged += self.charges[group];
-        }
-        self.rows[held.node].add(spec);
+        let unread = held.task.running_since.is_none_or(|since| since >= read_at);
+        self.rows[held.node].give(spec, if unread { self.charges[group] } else { 0 });
     }
 
     /// A copy of a service goes to a node.
     pub(crate) fn take(&mut self, group: usize, spec: &ServiceSpec, node: usize) {
-        self.rows[node].charged += self.charges[group];
-        self.rows[node].add(spec);
+        self.rows[node].give(spec, self.charges[group]);
         self.placed.entry(group).or_default().push(node);
-    }
-
-    /// Memory that is really left on a node, in bytes.
-    pub(crate) fn memory_left(&self, node: usize) -> u64 {
-        self.nodes[node].facts.memory_free.saturating_sub(self.rows[node].charged)
-    }
-
-    /// Memory that is not reserved on a node, in bytes.
-    pub(crate) fn memory_unreserved(&self, node: usize) -> u64 {
-        self.nodes[node].usable_memory().saturating_sub(self.rows[node].memory)
-    }
-
-    /// Processor time that is not reserved on a node, in thousandths of a core.
-    pub(crate) fn cpus_unreserved(&self, node: usize) -> u64 {
-        self.nodes[node].usable_milli_cpus().saturating_sub(self.rows[node].milli_cpus)
     }
 }
 
 impl Row {
-    fn add(&mut self, spec: &ServiceSpec) {
+    fn empty(t: &Tables<'_>, node: &Node) -> Self {
+        Self {
+            closed: closed(t, node),
+            milli_cpus: node.usable_milli_cpus(),
+            memory: node.usable_memory(),
+            memory_left: node.facts.memory_free,
+            ..Self::default()
+        }
+    }
+
+    fn give(&mut self, spec: &ServiceSpec, charge: u64) {
         self.tasks += 1;
-        self.milli_cpus += spec.resources.reserved_milli_cpus;
-        self.memory += spec.resources.reserved_memory;
+        self.milli_cpus = self.milli_cpus.saturating_sub(spec.resources.reserved_milli_cpus);
+        self.memory = self.memory.saturating_sub(spec.resources.reserved_memory);
+        self.memory_left = self.memory_left.saturating_sub(charge);
         self.ports.extend(spec.host_ports().map(|p| (p.published, p.protocol)));
     }
 }
