@@ -5,6 +5,12 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
 
+// Read by hand, because a flag of one kind must win over a variable of the other.
+const SOCKET_HELP: &str =
+    "Unix socket of the daemon on this host [env: CLUSTER_SOCKET; default: /run/clusterd.sock]";
+const CONTEXT_HELP: &str =
+    "Reach the cluster from elsewhere, with this context [env: CLUSTER_CONTEXT]";
+
 /// Deploy Compose files on several hosts, and look after them.
 #[derive(Debug, Parser)]
 #[command(name = "clusterctl", version, propagate_version = true, arg_required_else_help = true)]
@@ -19,11 +25,11 @@ pub(crate) struct Args {
 #[derive(Clone, Debug, ClapArgs)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// Unix socket of the daemon on this host [env: CLUSTER_SOCKET; default: /run/clusterd.sock]
-    #[arg(long, global = true, value_name = "PATH", conflicts_with = "context")]
+    /// Unix socket of the daemon on this host
+    #[arg(long, global = true, value_name = "PATH", conflicts_with = "context", help = SOCKET_HELP)]
     pub(crate) socket: Option<PathBuf>,
-    /// Reach the cluster from elsewhere, with this context [env: CLUSTER_CONTEXT]
-    #[arg(long, global = true, value_name = "NAME")]
+    /// Reach the cluster from elsewhere, with this context
+    #[arg(long, global = true, value_name = "NAME", help = CONTEXT_HELP)]
     pub(crate) context: Option<String>,
     /// Project; else that of the Compose file in the folder, else the only one
     #[arg(short, long, global = true, value_name = "NAME", alias = "project-name")]

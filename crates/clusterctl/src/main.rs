@@ -13,6 +13,7 @@ mod contexts;
 mod failure;
 mod json;
 mod listing;
+mod logins;
 mod out;
 mod project;
 mod retry;

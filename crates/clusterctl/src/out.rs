@@ -6,10 +6,11 @@ use crate::text;
 use anstyle::{AnsiColor, Style};
 use api::v1::ReadInfo;
 use serde_json::Value;
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
-/// Where to print, and how.
+/// Where to print, and how. Also the right to print: all of it goes through a value of this type.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Out {
     /// Data as JSON.
@@ -20,6 +21,7 @@ pub(crate) struct Out {
     colour_said: bool,
 }
 
+#[expect(clippy::unused_self, reason = "printing goes through the value that says how")]
 impl Out {
     /// Colours only on terminals that want them (`NO_COLOR`, `CLICOLOR_FORCE` and `TERM` are heeded).
     pub(crate) fn new(json: bool) -> Self {
@@ -140,7 +142,7 @@ fn banner(read: &ReadInfo) -> Option<String> {
     let age = text::age(Duration::from_millis(read.age_ms));
     let mut banner = format!("*** {age} old: what {} knows by itself", text::safe(&read.served_by));
     if !read.why_stale.is_empty() {
-        banner.push_str(&format!(", because: {}", text::safe(&read.why_stale)));
+        let _ = write!(banner, ", because: {}", text::safe(&read.why_stale));
     }
     banner.push_str(" ***");
     Some(banner)

@@ -2,8 +2,7 @@
 //! comes from the disk and the environment here. What a key means is `compose`'s business.
 
 use crate::failure::Failure;
-use crate::session::variable;
-use compose::{Complaints, Input, Loaded, SourceFile};
+use compose::{Complaint, Complaints, Input, Loaded, Severity, SourceFile};
 use model::limits::COMPOSE_BYTES;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -29,6 +28,23 @@ pub(crate) struct Sources {
     pub(crate) allow_host: bool,
     /// Nodes that could run a service, when known.
     pub(crate) nodes: Option<usize>,
+}
+
+/// Why files make no project.
+#[derive(Clone, Debug)]
+pub(crate) struct Rejected {
+    pub(crate) warnings: Vec<Complaint>,
+    /// Each with the line that it is about, in several lines.
+    pub(crate) errors: Vec<String>,
+}
+
+impl Rejected {
+    fn new(complaints: &Complaints, texts: &BTreeMap<String, String>) -> Self {
+        let warnings = complaints.0.iter().filter(|c| c.severity == Severity::Warning);
+        let text = |c: &Complaint| texts.get(&c.file).map_or("", String::as_str);
+        let errors = complaints.errors().map(|c| compose::render(c, text(c)));
+        Self { warnings: warnings.cloned().collect(), errors: errors.collect() }
+    }
 }
 
 /// The name that flag, folder and cluster amount to.
@@ -59,8 +75,9 @@ pub(crate) fn of_folder() -> Result<Option<String>, Failure> {
     let sources = Sources { allow_host: true, ..Sources::default() };
     match load(&sources)? {
         Ok(loaded) => Ok(Some(loaded.spec.name.to_string())),
-        Err(complaints) => Err(Failure::refused(format!(
-            "the Compose file in this folder cannot be read, so it does not say which project is meant:\n{complaints}"
+        Err(rejected) => Err(Failure::refused(format!(
+            "the Compose file in this folder cannot be read, so it does not say which project is meant\n{}",
+            rejected.errors.join("\n")
         ))
         .next("correct it, or name the project with -p NAME")),
     }
@@ -83,7 +100,7 @@ fn find_files(from: &Path) -> Vec<PathBuf> {
 }
 
 /// Reads a project. The outer error is about reading at all, the inner one about what was read.
-pub(crate) fn load(sources: &Sources) -> Result<Result<Loaded, Complaints>, Failure> {
+pub(crate) fn load(sources: &Sources) -> Result<Result<Loaded, Rejected>, Failure> {
     let here = current_folder()?;
     let paths = if sources.files.is_empty() { find_files(&here) } else { sources.files.clone() };
     let Some(first) = paths.first() else {
@@ -94,7 +111,12 @@ pub(crate) fn load(sources: &Sources) -> Result<Result<Loaded, Complaints>, Fail
     let files = paths.iter().map(|path| source(path, &here)).collect::<Result<Vec<_>, _>>()?;
     let dotenv = dotenv(sources.env_file.as_deref(), &folder, &here)?;
     let reader = |path: &str| read_beside(&folder, path, sources.allow_host);
-    Ok(compose::load(Input {
+    let texts: BTreeMap<String, String> = files
+        .iter()
+        .chain(&dotenv)
+        .map(|f| (f.name.clone(), String::from_utf8_lossy(&f.bytes).into_owned()))
+        .collect();
+    let loaded = compose::load(Input {
         files,
         project_name: sources.name.clone(),
         folder: folder.to_string_lossy().into_owned(),
@@ -104,7 +126,8 @@ pub(crate) fn load(sources: &Sources) -> Result<Result<Loaded, Complaints>, Fail
         ignore: sources.ignore.iter().cloned().collect::<BTreeSet<_>>(),
         allow_host: sources.allow_host,
         nodes: sources.nodes,
-    }))
+    });
+    Ok(loaded.map_err(|complaints| Rejected::new(&complaints, &texts)))
 }
 
 /// The project's folder: that of its first file.
@@ -130,7 +153,7 @@ fn source(path: &Path, here: &Path) -> Result<SourceFile, Failure> {
 }
 
 /// At most one byte more than is allowed, so that the excess is noticed and nothing endless is read.
-fn limited(from: impl Read) -> io::Result<Vec<u8>> {
+pub(crate) fn limited(from: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     from.take(COMPOSE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
@@ -163,86 +186,6 @@ fn read_beside(folder: &Path, path: &str, any: bool) -> Result<Option<Vec<u8>>, 
         return Err("it leads out of the project's folder; --allow-host lets it".into());
     }
     File::open(&real).and_then(limited).map(Some).map_err(|e| e.to_string())
-}
-
-/// Logins kept by `docker login`, by registry, as the engine takes them: JSON with `username` and `password`
-/// or `identitytoken`, and `serveraddress`. With the registries whose login is kept by a helper, which is
-/// not asked.
-pub(crate) fn logins() -> Result<(BTreeMap<String, Vec<u8>>, Vec<String>), Failure> {
-    let folder = variable("DOCKER_CONFIG").map(PathBuf::from);
-    let folder = folder.or_else(|| Some(PathBuf::from(variable("HOME")?).join(".docker")));
-    let Some(path) = folder.map(|f| f.join("config.json")) else { return Ok(Default::default()) };
-    match File::open(&path).and_then(limited) {
-        Ok(bytes) => parse_logins(&bytes).map_err(|why| {
-            Failure::refused(format!("{} cannot be used: {why}", path.display()))
-                .next("run `docker login` again, or deploy without --with-registry-auth")
-        }),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            Err(Failure::refused(format!("there are no logins: {} does not exist", path.display()))
-                .next("run `docker login REGISTRY`, or deploy without --with-registry-auth"))
-        }
-        Err(e) => Err(Failure::file("read", &path, &e)),
-    }
-}
-
-#[derive(serde::Deserialize)]
-struct DockerConfig {
-    #[serde(default)]
-    auths: BTreeMap<String, DockerAuth>,
-    #[serde(default, rename = "credsStore")]
-    store: Option<String>,
-    #[serde(default, rename = "credHelpers")]
-    helpers: BTreeMap<String, String>,
-}
-
-#[derive(serde::Deserialize)]
-struct DockerAuth {
-    #[serde(default)]
-    auth: String,
-    #[serde(default)]
-    identitytoken: String,
-}
-
-/// No message repeats anything of the file: it holds passwords.
-fn parse_logins(bytes: &[u8]) -> Result<(BTreeMap<String, Vec<u8>>, Vec<String>), String> {
-    use base64::Engine as _;
-    let config: DockerConfig =
-        serde_json::from_slice(bytes).map_err(|_| "it is not Docker's JSON".to_owned())?;
-    let mut logins = BTreeMap::new();
-    let mut elsewhere: Vec<String> = config.helpers.keys().cloned().collect();
-    for (server, entry) in &config.auths {
-        if entry.auth.is_empty() && entry.identitytoken.is_empty() {
-            if config.store.is_some() && !elsewhere.contains(server) {
-                elsewhere.push(server.clone());
-            }
-            continue;
-        }
-        let wrong = || format!("the login for {server} is damaged");
-        let plain =
-            base64::engine::general_purpose::STANDARD.decode(&entry.auth).map_err(|_| wrong())?;
-        let plain = String::from_utf8(plain).map_err(|_| wrong())?;
-        let (username, password) = plain.split_once(':').unwrap_or((&plain, ""));
-        let mut login = serde_json::json!({
-            "username": username,
-            "password": password.trim_end_matches('\0'),
-            "serveraddress": server,
-        });
-        if !entry.identitytoken.is_empty() {
-            login["identitytoken"] = entry.identitytoken.clone().into();
-        }
-        logins.insert(registry(server), login.to_string().into_bytes());
-    }
-    Ok((logins, elsewhere))
-}
-
-/// The registry as image references name it: no scheme, no path, and Docker's own under its short name.
-fn registry(server: &str) -> String {
-    let bare = server.strip_prefix("https://").or_else(|| server.strip_prefix("http://"));
-    let host = bare.unwrap_or(server).split('/').next().unwrap_or_default();
-    match host {
-        "index.docker.io" | "registry-1.docker.io" => "docker.io".into(),
-        host => host.into(),
-    }
 }
 
 #[cfg(test)]
@@ -295,27 +238,5 @@ mod tests {
     #[test]
     fn endless_files_are_cut() {
         assert_eq!(limited(io::repeat(0)).unwrap().len(), COMPOSE_BYTES + 1);
-    }
-
-    #[test]
-    fn docker_logins_are_named_as_images_name_registries() {
-        let config = br#"{"auths":{
-            "https://index.docker.io/v1/":{"auth":"YW5uYTpzM2NyOnQ="},
-            "ghcr.io":{"auth":"Ym9iOng=","identitytoken":"t"},
-            "kept.example:5000":{}},
-            "credsStore":"pass","credHelpers":{"gcr.io":"gcr"}}"#;
-        let (logins, elsewhere) = parse_logins(config).unwrap();
-        let names: Vec<&str> = logins.keys().map(String::as_str).collect();
-        assert_eq!(names, ["docker.io", "ghcr.io"]);
-        let docker: serde_json::Value = serde_json::from_slice(&logins["docker.io"]).unwrap();
-        assert_eq!((&docker["username"], &docker["password"]), (&"anna".into(), &"s3cr:t".into()));
-        assert_eq!(elsewhere, ["gcr.io", "kept.example:5000"]);
-    }
-
-    #[test]
-    fn a_damaged_login_is_named_and_not_shown() {
-        let why = parse_logins(br#"{"auths":{"ghcr.io":{"auth":"secret!"}}}"#).unwrap_err();
-        assert_eq!(why, "the login for ghcr.io is damaged");
-        assert!(!parse_logins(b"{\"auths\": \"secret\"}").unwrap_err().contains("secret"));
     }
 }

@@ -91,13 +91,17 @@ pub(crate) async fn write<T>(
     }
 }
 
-/// An answer that ends the attempts. When one before it may have been carried out, it is not the whole truth.
+/// An answer that ends the attempts. A lost quorum is not the whole truth when an attempt before it may have
+/// been carried out; and even the first one may be, should the quorum have been lost this very moment.
 fn last_word(status: &Status, uncertain: bool) -> Failure {
     let failure = Failure::from_status(status);
-    if uncertain && status.code() == Code::Unavailable {
-        return unknown(&failure.message);
+    match (status.code(), uncertain) {
+        (Code::Unavailable, true) => unknown(&failure.message),
+        (Code::Unavailable, false) => failure.next(
+            "bring the lost managers back, then look whether the change was made before repeating it",
+        ),
+        _ => failure,
     }
-    failure
 }
 
 fn unknown(why: &str) -> Failure {

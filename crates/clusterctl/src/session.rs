@@ -7,7 +7,11 @@ use crate::contexts::Contexts;
 use crate::failure::Failure;
 use crate::out::Out;
 use crate::{project, retry};
-use api::v1::{NodesReply, ReadInfo, ReadRequest, ReplicasReply, ReplicasRequest, ServicesReply};
+use api::v1::{
+    NodesReply, ReadInfo, ReadRequest, ReplicasReply, ReplicasRequest, ServiceSummary,
+    ServicesReply,
+};
+use tonic::Status;
 
 /// One run of the program.
 pub(crate) struct Session {
@@ -55,20 +59,44 @@ impl Session {
         retry::read(&self.cluster, async |mut c| c.nodes(request.clone()).await).await
     }
 
-    /// The stamp for a write that follows no other read.
-    pub(crate) async fn stamp(&self) -> Result<u64, Failure> {
-        Ok(stamp(self.nodes().await?.read.as_ref()))
+    /// Services and projects as a leader with a quorum confirms them: what a write rests on. Without a
+    /// quorum this fails as soon as that is known.
+    pub(crate) async fn fresh(&self) -> Result<ServicesReply, Failure> {
+        let request = ReadRequest::default();
+        retry::read(&self.cluster, async |mut client| {
+            let reply = client.services(request.clone()).await?;
+            match reply.get_ref().read.as_ref().filter(|read| read.stale) {
+                Some(read) => Err(Status::unavailable(read.why_stale.clone())),
+                None => Ok(reply),
+            }
+        })
+        .await
     }
 
-    /// The project that a command is about, and its generation (zero when there is none yet), with the
-    /// cluster time of that read.
+    /// The stamp for a write that rests on nothing else.
+    pub(crate) async fn stamp(&self) -> Result<u64, Failure> {
+        Ok(stamp(self.fresh().await?.read.as_ref()))
+    }
+
+    /// The project that a write is about, as it is now.
     pub(crate) async fn project(&self) -> Result<Chosen, Failure> {
-        let reply = self.services("").await?;
+        self.choose(self.fresh().await?)
+    }
+
+    /// The name of the project that a look is about; needs no quorum.
+    pub(crate) async fn project_name(&self) -> Result<String, Failure> {
+        if let Some(name) = &self.global.project {
+            return Ok(name.clone());
+        }
+        Ok(self.choose(self.services("").await?)?.name)
+    }
+
+    fn choose(&self, reply: ServicesReply) -> Result<Chosen, Failure> {
         let existing: Vec<String> = reply.projects.iter().map(|p| p.name.clone()).collect();
         let flag = self.global.project.as_deref();
         let folder = if flag.is_none() { project::of_folder()? } else { None };
         let name = project::choose(flag, folder.as_deref(), &existing)?;
-        Ok(Chosen::of(name, &reply))
+        Ok(Chosen::of(name, reply))
     }
 
     /// As [`Session::project`], but empty (all of them) when nothing says which.
@@ -82,19 +110,24 @@ impl Session {
 /// A project as a read showed it.
 pub(crate) struct Chosen {
     pub(crate) name: String,
+    /// Zero when it is not deployed.
     pub(crate) generation: u64,
+    /// Cluster time of the read: the stamp for a write that follows.
     pub(crate) stamp: u64,
+    pub(crate) services: Vec<ServiceSummary>,
 }
 
 impl Chosen {
-    pub(crate) fn of(name: String, reply: &ServicesReply) -> Self {
+    pub(crate) fn of(name: String, reply: ServicesReply) -> Self {
         let generation = reply.projects.iter().find(|p| p.name == name).map_or(0, |p| p.generation);
-        Self { name, generation, stamp: stamp(reply.read.as_ref()) }
+        let stamp = stamp(reply.read.as_ref());
+        let services = reply.services.into_iter().filter(|s| s.project == name).collect();
+        Self { name, generation, stamp, services }
     }
 }
 
 /// Cluster time of a read: the stamp for a write that follows.
-pub(crate) fn stamp(read: Option<&ReadInfo>) -> u64 {
+fn stamp(read: Option<&ReadInfo>) -> u64 {
     read.map_or(0, |r| r.now)
 }
 

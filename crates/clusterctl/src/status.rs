@@ -150,9 +150,10 @@ pub(crate) fn services(services: &[ServiceSummary], full_names: bool) -> String 
         } else {
             String::new()
         };
-        let replicas = match service.removed {
-            true => format!("{} (being removed)", service.running),
-            false => format!("{}/{}", service.healthy, service.wanted),
+        let replicas = if service.removed {
+            format!("{} (being removed)", service.running)
+        } else {
+            format!("{}/{}", service.healthy, service.wanted)
         };
         let ports = service.ports.join(", ");
         table.row([name, service.mode.clone(), replicas, updated, service.image.clone(), ports]);

@@ -140,7 +140,7 @@ fn whole(service: &ServiceSummary, all: &[ReplicaSummary], may_end: bool) -> Gro
             of_it.iter().filter(|r| !ended(r)).map(|r| r.name.as_str()).collect();
         let over = latest_end.values().filter(|r| r.current && !alive.contains(r.name.as_str()));
         lines.extend(over.map(|r| finished(r)));
-        lines.sort_by(|a, b| natural(&a.name).cmp(&natural(&b.name)));
+        lines.sort_by_key(|line| natural(&line.name));
     }
     let there = of_it.iter().filter(|r| arrived(r)).count()
         + lines.iter().filter(|l| l.step == Step::Done && l.text.starts_with("Finished")).count();
@@ -185,7 +185,6 @@ fn living(replica: &ReplicaSummary, before: Option<&ReplicaSummary>) -> Line {
         "unreachable" => (Step::Done, format!("Left behind on {node}, which is lost")),
         _ if arrived(replica) => (Step::Done, format!("Running on {node}")),
         "waiting" => (Step::Stuck, format!("Waiting: {}", replica.reason)),
-        "stopping" => (Step::Busy, format!("Stopping on {node}")),
         "running" if !replica.current => {
             (Step::Busy, format!("Old release, still running on {node}"))
         }
@@ -200,7 +199,7 @@ fn living(replica: &ReplicaSummary, before: Option<&ReplicaSummary>) -> Line {
         _ => (Step::Busy, format!("Stopping on {node}")),
     };
     let failed = before.filter(|b| step != Step::Done && b.generation == replica.generation);
-    let why = failed.map(|b| end_of(b)).filter(|why| !text.contains(why.as_str()));
+    let why = failed.map(end_of).filter(|why| !text.contains(why.as_str()));
     let text = why.map_or(text.clone(), |why| format!("{text} (before: {why})"));
     Line { name: full_name(replica), step, text }
 }

@@ -62,7 +62,10 @@ async fn snapshot(session: &Session, goal: &Goal) -> Result<Snapshot, Failure> {
     };
     let services = session.services(project).await?;
     let replicas = session.replicas(project, &[], true).await?;
-    let index = |read: &Option<api::v1::ReadInfo>| read.as_ref().map_or(0, |r| r.index);
+    // What one node knows by itself may be overtaken: it is shown, but the goal is not reached by it.
+    let index = |read: &Option<api::v1::ReadInfo>| {
+        read.as_ref().filter(|r| !r.stale).map_or(0, |r| r.index)
+    };
     Ok(Snapshot {
         index: index(&services.read).min(index(&replicas.read)),
         services: services.services,
@@ -125,7 +128,9 @@ impl Screen {
             return self.draw(progress);
         }
         let changes = tree::changes(progress, &mut self.told);
-        changes.iter().for_each(|line| self.out.say(line));
+        for line in &changes {
+            self.out.say(line);
+        }
         Ok(())
     }
 
@@ -155,7 +160,7 @@ impl Screen {
         let mut frame =
             if self.drawn > 0 { format!("\x1b[{}F", self.drawn) } else { String::new() };
         for line in &lines {
-            let _ = write!(frame, "{line}\x1b[K\n");
+            let _ = writeln!(frame, "{line}\x1b[K");
         }
         frame.push_str("\x1b[J");
         self.drawn = lines.len();

@@ -4,12 +4,12 @@
 use crate::args::Deploy;
 use crate::command::scale::change;
 use crate::failure::Failure;
-use crate::project::{self, Sources};
+use crate::project::{self, Rejected, Sources};
 use crate::session::{Chosen, Session};
 use crate::wait::Goal;
-use crate::{json, retry, text, watch};
-use api::v1::{DeployReply, DeployRequest, NodeSummary};
-use compose::{Complaint, Complaints, Loaded, Severity};
+use crate::{json, logins, retry, text, watch};
+use api::v1::{DeployReply, DeployRequest, NodeSummary, ServiceSummary};
+use compose::{Complaint, Loaded};
 use model::{Mode, ProjectSpec, RestartCondition, ServiceSpec};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,10 +20,17 @@ pub(crate) async fn run(session: &Session, words: Deploy) -> Result<(), Failure>
     let loaded = load(session, &words, usable)?;
     remark(session, &loaded, usable);
     let logins = logins(session, &words)?;
-    let services = session.services("").await?;
-    let chosen = Chosen::of(loaded.spec.name.to_string(), &services);
+    let chosen = Chosen::of(loaded.spec.name.to_string(), session.fresh().await?);
     let reply = deploy(session, &words, &loaded.spec, &chosen, logins).await?;
-    tell(session, &chosen.name, &reply, words.dry_run);
+    reply.remarks.iter().for_each(|remark| session.out.warn(&text::safe(remark)));
+    let lines = if words.dry_run {
+        preview(&loaded.spec, &chosen.services)
+    } else {
+        told(&chosen.name, &reply)
+    };
+    for line in &lines {
+        session.out.say(line);
+    }
     if !words.detach && !words.dry_run {
         watch::until(session, &format!("Deploying {}", chosen.name), &goal(&loaded.spec, &reply))
             .await?;
@@ -48,16 +55,15 @@ fn load(session: &Session, words: &Deploy, usable: usize) -> Result<Loaded, Fail
         allow_host: words.allow_host,
         nodes: Some(usable),
     };
-    project::load(&sources)?.map_err(|complaints| refused(session, &complaints))
+    project::load(&sources)?.map_err(|rejected| refused(session, &rejected))
 }
 
 /// The warnings first, then the errors as the reason of the refusal.
-fn refused(session: &Session, complaints: &Complaints) -> Failure {
-    let warnings = complaints.0.iter().filter(|c| c.severity == Severity::Warning);
-    warnings.for_each(|c| session.out.warn(&said(c)));
-    let errors: Vec<String> = complaints.errors().map(said).collect();
-    Failure::refused(format!("the project cannot be deployed\n  {}", errors.join("\n  ")))
-        .next("correct what is named above; nothing was started")
+fn refused(session: &Session, rejected: &Rejected) -> Failure {
+    rejected.warnings.iter().for_each(|c| session.out.warn(&said(c)));
+    let errors = rejected.errors.join("\n");
+    Failure::refused(format!("the project cannot be deployed; nothing was started\n\n{errors}"))
+        .next("correct what is named above")
 }
 
 /// `docker-compose.yml:12:5: message (help)`
@@ -70,7 +76,9 @@ fn said(complaint: &Complaint) -> String {
 
 fn remark(session: &Session, loaded: &Loaded, usable: usize) {
     loaded.remarks.iter().for_each(|c| session.out.warn(&said(c)));
-    unresolved(&loaded.spec, usable).iter().for_each(|line| session.out.warn(line));
+    for line in unresolved(&loaded.spec, usable) {
+        session.out.warn(&line);
+    }
 }
 
 /// Names that replicas will look for in vain: those of services that may run on other nodes.
@@ -84,7 +92,7 @@ fn unresolved(spec: &ProjectSpec, usable: usize) -> Vec<String> {
             .refers_to
             .iter()
             .filter(|other| spec.services.get(*other).is_some_and(|o| apart(service, o)))
-            .map(|other| other.as_str())
+            .map(model::ServiceName::as_str)
             .collect();
         if !apart.is_empty() {
             lines.push(format!(
@@ -100,22 +108,24 @@ fn unresolved(spec: &ProjectSpec, usable: usize) -> Vec<String> {
 fn apart(from: &ServiceSpec, to: &ServiceSpec) -> bool {
     let single =
         |s: &ServiceSpec| matches!(s.mode, Mode::Replicated { replicas: None | Some(0 | 1) });
-    let everywhere = matches!(to.mode, Mode::Global) && to.placement.constraints.is_empty();
-    !everywhere && !(single(from) && single(to) && from.placement == to.placement)
+    if matches!(to.mode, Mode::Global) && to.placement.constraints.is_empty() {
+        return false;
+    }
+    !single(from) || !single(to) || from.placement != to.placement
 }
 
 fn logins(session: &Session, words: &Deploy) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
     if !words.with_registry_auth {
         return Ok(BTreeMap::new());
     }
-    let (logins, elsewhere) = project::logins()?;
-    if !elsewhere.is_empty() {
+    let logins = logins::read()?;
+    if !logins.elsewhere.is_empty() {
         session.out.warn(&text::safe(&format!(
             "the logins for {} are kept by a helper program of Docker and are not sent",
-            elsewhere.join(", ")
+            logins.elsewhere.join(", ")
         )));
     }
-    Ok(logins)
+    Ok(logins.known)
 }
 
 async fn deploy(
@@ -132,7 +142,7 @@ async fn deploy(
             document: spec.source.clone(),
             seen: chosen.generation,
             allow_host: words.allow_host,
-            logins: logins.clone().into_iter().collect(),
+            logins: logins.clone(),
             dry_run: words.dry_run,
         };
         client.deploy(request).await
@@ -140,18 +150,48 @@ async fn deploy(
     .await
 }
 
-fn tell(session: &Session, project: &str, reply: &DeployReply, dry_run: bool) {
-    reply.remarks.iter().for_each(|remark| session.out.warn(&text::safe(remark)));
-    for scaled in &reply.scaled {
-        session.out.say(&format!("{}, as the file says", change(project, scaled)));
+/// What a deploy changed.
+fn told(project: &str, reply: &DeployReply) -> Vec<String> {
+    let scaled = reply.scaled.iter().map(|s| format!("{}, as the file says", change(project, s)));
+    let mut lines: Vec<String> = scaled.collect();
+    let changed = reply
+        .changed
+        .iter()
+        .map(|s| format!("{}  new or changed", text::safe(&format!("{project}/{s}"))));
+    lines.extend(changed);
+    if lines.is_empty() {
+        lines.push(format!("{project}  unchanged"));
     }
-    let would = if dry_run { "would be" } else { "is" };
-    if reply.changed.is_empty() {
-        session.out.say(&format!("{project}: no service {would} replaced"));
-    } else {
-        let changed: Vec<String> = reply.changed.iter().map(|s| text::safe(s)).collect();
-        session.out.say(&format!("{project}: {} {would} made anew", changed.join(", ")));
+    lines
+}
+
+/// What a deploy would change, as far as it can be told without making it.
+fn preview(spec: &ProjectSpec, now: &[ServiceSummary]) -> Vec<String> {
+    let name = |service: &str| text::safe(&format!("{}/{service}", spec.name));
+    let mut lines = Vec::new();
+    for (service, wish) in &spec.services {
+        let full = name(service.as_str());
+        let Some(is) = now.iter().find(|s| s.name == service.as_str() && !s.removed) else {
+            lines.push(format!("{full}  would be new"));
+            continue;
+        };
+        if is.image != wish.container.image.reference {
+            let (from, to) = (&is.image, &wish.container.image.reference);
+            lines.push(format!("{full}  image {} → {}", text::safe(from), text::safe(to)));
+        }
+        match wish.mode {
+            Mode::Replicated { replicas: Some(to) } if to != is.wanted => {
+                lines.push(format!("{full}  {} → {to}, as the file says", is.wanted));
+            }
+            _ => {}
+        }
     }
+    let gone = |s: &&ServiceSummary| {
+        !s.removed && !spec.services.keys().any(|name| name.as_str() == s.name)
+    };
+    lines.extend(now.iter().filter(gone).map(|s| format!("{}  would be removed", name(&s.name))));
+    lines.push("nothing was changed; a service is replaced when any of its settings differ".into());
+    lines
 }
 
 fn goal(spec: &ProjectSpec, reply: &DeployReply) -> Goal {
@@ -215,6 +255,40 @@ services:
     }
 
     #[test]
+    fn what_a_deploy_did_is_told_in_lines() {
+        let reply = DeployReply {
+            scaled: vec![api::v1::Scaled { service: "web".into(), from: 4, to: 2 }],
+            changed: vec!["api".into()],
+            ..DeployReply::default()
+        };
+        let lines = ["shop/web  4 → 2, as the file says", "shop/api  new or changed"];
+        assert_eq!(told("shop", &reply), lines);
+        assert_eq!(told("shop", &DeployReply::default()), ["shop  unchanged"]);
+    }
+
+    #[test]
+    fn a_preview_tells_what_would_come_go_and_be_scaled() {
+        let service = |name: &str, wanted, image: &str| ServiceSummary {
+            name: name.into(),
+            wanted,
+            image: image.into(),
+            ..ServiceSummary::default()
+        };
+        let now = [service("web", 4, "nginx"), service("api", 1, "old"), service("gone", 1, "x")];
+        let lines = preview(&loaded(SHOP), &now);
+        assert_eq!(
+            lines[..5],
+            [
+                "shop/api  image old → nginx",
+                "shop/db  would be new",
+                "shop/job  would be new",
+                "shop/web  4 → 2, as the file says",
+                "shop/gone  would be removed"
+            ]
+        );
+    }
+
+    #[test]
     fn services_that_do_not_restart_may_end() {
         let goal = goal(&loaded(SHOP), &DeployReply { index: 7, ..DeployReply::default() });
         let Goal::Whole { may_end, at_least, project, .. } = goal else { panic!() };
@@ -225,7 +299,7 @@ services:
     #[test]
     fn complaints_name_their_place() {
         let complaint = Complaint {
-            severity: Severity::Error,
+            severity: compose::Severity::Error,
             file: "c.yml".into(),
             line: 3,
             column: 5,

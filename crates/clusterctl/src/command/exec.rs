@@ -56,7 +56,7 @@ async fn start(session: &Session, words: Exec) -> Result<ExecStart, Failure> {
     let (mut names, project) = bare(vec![words.replica], session.global.project.clone())?;
     let project = match project {
         Some(project) => project,
-        None => session.project().await?.name,
+        None => session.project_name().await?,
     };
     Ok(ExecStart {
         command: words.command,
@@ -64,11 +64,20 @@ async fn start(session: &Session, words: Exec) -> Result<ExecStart, Failure> {
         interactive: words.interactive,
         user: words.user.unwrap_or_default(),
         workdir: words.workdir.unwrap_or_default(),
-        environment: words.env,
+        environment: words.env.into_iter().map(variable).collect(),
         project,
         replica: names.pop().unwrap_or_default(),
         ..ExecStart::default()
     })
+}
+
+/// `KEY=VALUE`; a bare `KEY` takes the value it has here, as with Docker.
+fn variable(text: String) -> String {
+    if text.contains('=') {
+        return text;
+    }
+    let value = crate::session::variable(&text).unwrap_or_default();
+    format!("{text}={value}")
 }
 
 /// Prints what comes until the command ends; returns its exit code.

@@ -27,7 +27,7 @@ pub(crate) async fn run(session: &Session, words: Logs) -> Result<(), Failure> {
     let (names, project) = bare(words.names, session.global.project.clone())?;
     let project = match project {
         Some(project) => project,
-        None => project_of(session).await?,
+        None => session.project_name().await?,
     };
     let query = LogsQuery {
         project,
@@ -51,14 +51,6 @@ pub(crate) async fn run(session: &Session, words: Logs) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-/// The project, without a quorum too: logs need none.
-async fn project_of(session: &Session) -> Result<String, Failure> {
-    match session.project().await {
-        Ok(chosen) => Ok(chosen.name),
-        Err(failure) => Err(failure),
-    }
 }
 
 /// Names without their project, and the project when they say it (`shop/web.2`).

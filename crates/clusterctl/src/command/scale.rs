@@ -9,9 +9,9 @@ use api::v1::{DownRequest, ScaleRequest, Scaled};
 use std::collections::BTreeSet;
 
 pub(crate) async fn scale(session: &Session, words: Scale) -> Result<(), Failure> {
-    let (counts, project) = named(words.counts, session.global.project.clone())?;
+    let Named { counts, project } = named(words.counts, session.global.project.clone())?;
     let chosen = match project {
-        Some(name) => Chosen::of(name, &session.services("").await?),
+        Some(name) => Chosen::of(name, session.fresh().await?),
         None => session.project().await?,
     };
     let reply = retry::write(&session.cluster, chosen.stamp, async |mut client, id| {
@@ -44,11 +44,14 @@ pub(crate) fn change(project: &str, scaled: &Scaled) -> String {
     crate::text::safe(&format!("{project}/{}  {} → {}", scaled.service, scaled.from, scaled.to))
 }
 
-/// Counts by bare service names, and the project when the names say it (`shop/web=4`).
-fn named(
+/// Counts by bare service names, and the project when the names or the flag say it.
+struct Named {
     counts: Vec<(String, u32)>,
-    flag: Option<String>,
-) -> Result<(Vec<(String, u32)>, Option<String>), Failure> {
+    project: Option<String>,
+}
+
+/// Splits `shop/web=4`.
+fn named(counts: Vec<(String, u32)>, flag: Option<String>) -> Result<Named, Failure> {
     let mut project = flag;
     let mut bare: Vec<(String, u32)> = Vec::new();
     for (name, count) in counts {
@@ -68,7 +71,7 @@ fn named(
         }
         bare.push((service, count));
     }
-    Ok((bare, project))
+    Ok(Named { counts: bare, project })
 }
 
 pub(crate) async fn down(session: &Session, words: Down) -> Result<(), Failure> {
@@ -94,7 +97,7 @@ mod tests {
     #[test]
     fn the_project_may_stand_before_the_service() {
         let one = |name: &str| (name.to_owned(), 4);
-        let (counts, project) = named(vec![one("shop/web"), one("api")], None).unwrap();
+        let Named { counts, project } = named(vec![one("shop/web"), one("api")], None).unwrap();
         assert_eq!(counts, [one("web"), one("api")]);
         assert_eq!(project.as_deref(), Some("shop"));
         assert!(named(vec![one("shop/web"), one("blog/web")], None).is_err());

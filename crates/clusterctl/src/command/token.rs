@@ -5,18 +5,12 @@ use crate::failure::Failure;
 use crate::retry;
 use crate::session::Session;
 use crate::text;
-use api::v1::TokenRequest;
+use api::v1::{TokenReply, TokenRequest};
 use serde_json::json;
 
 pub(crate) async fn run(session: &Session, words: Token) -> Result<(), Failure> {
     let role = words.role.word();
-    let stamp = session.stamp().await?;
-    let reply = retry::write(&session.cluster, stamp, async |mut client, id| {
-        let request =
-            TokenRequest { request: Some(id), role: role.to_owned(), rotate: words.rotate };
-        client.token(request).await
-    })
-    .await?;
+    let reply = ask(session, role, words.rotate).await?;
     if session.out.json {
         return session
             .out
@@ -28,6 +22,19 @@ pub(crate) async fn run(session: &Session, words: Token) -> Result<(), Failure> 
     session.out.say(&how(role, &reply.token, &reply.members));
     // Alone on standard output, so that `clusterctl token worker > file` makes a token file.
     session.out.data(&format!("{}\n", text::safe(&reply.token)))
+}
+
+/// Showing a token is a read, making a new one a write.
+async fn ask(session: &Session, role: &str, rotate: bool) -> Result<TokenReply, Failure> {
+    let request = TokenRequest { request: None, role: role.to_owned(), rotate };
+    if !rotate {
+        return retry::read(&session.cluster, async |mut c| c.token(request.clone()).await).await;
+    }
+    let stamp = session.stamp().await?;
+    retry::write(&session.cluster, stamp, async |mut client, id| {
+        client.token(TokenRequest { request: Some(id), ..request.clone() }).await
+    })
+    .await
 }
 
 /// The command for the new host. The token goes through a pipe: on the command line others could see it.
