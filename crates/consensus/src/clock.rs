@@ -1,6 +1,9 @@
 //! The one place of this crate that reads a clock. Wall time is for display, and stamped by leaders only.
 
-#![expect(clippy::disallowed_methods, reason = "the clock of a doing crate, read in this one place")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the clock of a doing crate, read in this one place"
+)]
 
 use model::WallTime;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};

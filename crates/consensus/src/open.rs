@@ -85,8 +85,11 @@ impl Log {
         make(&dir)?;
         let folder = Folder::new(&dir);
         folder.sweep().map_err(OpenError::io(&dir))?;
-        let identity =
-            Identity { cluster: config.cluster.0.clone(), node: config.node.0, disk: disk::draw()? };
+        let identity = Identity {
+            cluster: config.cluster.0.clone(),
+            node: config.node.0,
+            disk: disk::draw()?,
+        };
         let (disk, contents) = opened(&dir, &folder, &identity)?;
         let redial = config.timers.redial;
         let peers = Peers::new(config.cluster.clone(), config.node.0, connector, redial);
@@ -149,7 +152,11 @@ fn opened(dir: &Path, folder: &Folder, wanted: &Identity) -> Result<(Disk, Conte
     let found = &contents.identity;
     if (found.node, &found.cluster) != (wanted.node, &wanted.cluster) {
         let name = |i: &Identity| format!("node {} of cluster {}", i.node, i.cluster);
-        return Err(OpenError::Foreign { dir: dir.into(), found: name(found), wanted: name(wanted) });
+        return Err(OpenError::Foreign {
+            dir: dir.into(),
+            found: name(found),
+            wanted: name(wanted),
+        });
     }
     Ok((disk, contents))
 }

@@ -60,7 +60,10 @@ impl Log {
     ///
     /// # Errors
     /// [`ProposeError`]; `NotLeader` when nothing can come of it any more.
-    pub async fn propose_as_leader(&self, command: Command) -> Result<(u64, Outcome), ProposeError> {
+    pub async fn propose_as_leader(
+        &self,
+        command: Command,
+    ) -> Result<(u64, Outcome), ProposeError> {
         self.inner.propose_here(&command, None).await
     }
 
@@ -160,7 +163,8 @@ impl Inner {
         }
         let asked = self.asked();
         let Some(leading) = self.leading() else { return Err(ProposeError::NotLeader) };
-        let entry = Entry { at: leading.now(), wall: clock::wall(), request, command: command.clone() };
+        let entry =
+            Entry { at: leading.now(), wall: clock::wall(), request, command: command.clone() };
         let bytes = encode(&entry);
         if bytes.0.len() > ENTRY_BYTES {
             return Err(ProposeError::TooLarge { bytes: bytes.0.len(), limit: ENTRY_BYTES });

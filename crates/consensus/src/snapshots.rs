@@ -29,7 +29,10 @@ pub(crate) struct Taken {
 
 impl Taken {
     pub(crate) fn meta(&self) -> Result<Meta, String> {
-        Ok(Meta { last_log_id: self.last.map(LogId::from), last_membership: self.members.clone().stored()? })
+        Ok(Meta {
+            last_log_id: self.last.map(LogId::from),
+            last_membership: self.members.clone().stored()?,
+        })
     }
 
     /// The stored state has no indexes; they are rebuilt here, once.
@@ -72,7 +75,9 @@ impl Folder {
         for (_, path) in self.list().map_err(OpenError::io(self.dir.as_path()))? {
             match read(&path).map_err(OpenError::io(&path))? {
                 Ok(taken) => {
-                    let meta = taken.meta().map_err(|what| OpenError::Damaged { dir: self.dir.to_path_buf(), what })?;
+                    let meta = taken
+                        .meta()
+                        .map_err(|what| OpenError::Damaged { dir: self.dir.to_path_buf(), what })?;
                     self.advance(Current { meta, path });
                     return Ok(Some(taken));
                 }

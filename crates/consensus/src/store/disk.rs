@@ -68,7 +68,8 @@ pub(crate) struct Contents {
 impl Contents {
     /// Nothing was ever acknowledged but the founder's own membership: a founding that did not finish.
     pub(crate) fn unfounded(&self) -> bool {
-        let command = |(e, _): &(Entry, usize)| matches!(e.payload, openraft::EntryPayload::Normal(_));
+        let command =
+            |(e, _): &(Entry, usize)| matches!(e.payload, openraft::EntryPayload::Normal(_));
         self.purged.is_none() && !self.entries.values().any(command)
     }
 }
@@ -84,7 +85,9 @@ impl Disk {
         let (path, temporary) = (dir.join(FILE), dir.join("raft.redb.tmp"));
         let _ = fs::remove_file(&temporary);
         let db = redb::Database::create(&temporary).map_err(|e| refused(dir, e))?;
-        Self { db }.initialise(identity).map_err(|e| OpenError::io(&temporary)(io::Error::other(e)))?;
+        Self { db }
+            .initialise(identity)
+            .map_err(|e| OpenError::io(&temporary)(io::Error::other(e)))?;
         File::open(&temporary)
             .and_then(|f| f.sync_all())
             .and_then(|()| fs::rename(&temporary, &path))
@@ -157,7 +160,10 @@ impl Disk {
     }
 
     /// Makes changes durable, all or none, in their order.
-    pub(crate) fn write<'a>(&self, changes: impl Iterator<Item = &'a Change>) -> Result<(), redb::Error> {
+    pub(crate) fn write<'a>(
+        &self,
+        changes: impl Iterator<Item = &'a Change>,
+    ) -> Result<(), redb::Error> {
         let tx = self.db.begin_write()?;
         {
             let (mut log, mut meta) = (tx.open_table(LOG)?, tx.open_table(META)?);
@@ -199,7 +205,11 @@ fn corrupt(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
 }
 
-fn opened<T: DeserializeOwned>(dir: &Path, key: &str, bytes: Option<Vec<u8>>) -> Result<Option<T>, OpenError> {
+fn opened<T: DeserializeOwned>(
+    dir: &Path,
+    key: &str,
+    bytes: Option<Vec<u8>>,
+) -> Result<Option<T>, OpenError> {
     let unreadable = |e: Unreadable| OpenError::unreadable(dir, &format!("{FILE}: {key}"), &e);
     bytes.map(|b| encoding::open(&b)).transpose().map_err(unreadable)
 }

@@ -5,7 +5,9 @@ pub(crate) mod disk;
 pub(crate) mod writer;
 
 use crate::encoding::seal;
-use crate::types::{Entry, EntryRecord, LogId, LogIdRecord, MembersRecord, Types, Vote, VoteRecord};
+use crate::types::{
+    Entry, EntryRecord, LogId, LogIdRecord, MembersRecord, Types, Vote, VoteRecord,
+};
 use disk::{Change, Contents, Disk, Identity};
 use openraft::entry::RaftEntry;
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
@@ -110,7 +112,11 @@ impl RaftLogReader<Types> for Store {
         Ok(self.memory().entries.range((from, to)).map(|(_, (e, _))| e.clone()).collect())
     }
 
-    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> Result<Vec<Entry>, io::Error> {
+    async fn limited_get_log_entries(
+        &mut self,
+        start: u64,
+        end: u64,
+    ) -> Result<Vec<Entry>, io::Error> {
         let mut bytes = 0;
         let memory = self.memory();
         let fits = |size: usize| {

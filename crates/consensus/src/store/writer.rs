@@ -57,7 +57,9 @@ impl Latency {
 /// Starts the thread. It ends with `Job::Stop`, or when every sender is gone.
 pub(crate) fn start(disk: Disk, latency: Arc<Latency>) -> io::Result<Sender<Job>> {
     let (jobs, waiting) = channel();
-    std::thread::Builder::new().name("raft-log".into()).spawn(move || run(disk, &waiting, &latency))?;
+    std::thread::Builder::new()
+        .name("raft-log".into())
+        .spawn(move || run(disk, &waiting, &latency))?;
     Ok(jobs)
 }
 

@@ -21,7 +21,9 @@ const PIECE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Streams a file.
-pub(crate) async fn send(path: PathBuf) -> Result<ReceiverStream<Result<SnapshotPiece, Status>>, Status> {
+pub(crate) async fn send(
+    path: PathBuf,
+) -> Result<ReceiverStream<Result<SnapshotPiece, Status>>, Status> {
     let mut file = File::open(&path).await?;
     let (pieces, stream) = mpsc::channel(1);
     tokio::spawn(async move {
@@ -71,7 +73,8 @@ async fn ask_one(
     let late = |_| io::Error::from(io::ErrorKind::TimedOut);
     let mut client = peers.client(node, member.address, Lane::Bulk);
     let envelope = peers.envelope(node, &member.disk, Vec::new());
-    let called = tokio::time::timeout(PIECE, client.fetch_snapshot(envelope)).await.map_err(late)?;
+    let called =
+        tokio::time::timeout(PIECE, client.fetch_snapshot(envelope)).await.map_err(late)?;
     let mut pieces = called.map_err(io::Error::other)?.into_inner();
     let path = folder.incoming();
     let mut file = File::create(&path).await?;

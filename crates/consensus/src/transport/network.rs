@@ -75,7 +75,8 @@ impl Client {
         body: &impl Serialize,
         deadline: Duration,
     ) -> Result<T, RPCError<Types>> {
-        let called = self.peers.call((self.node, &self.member), (self.lane, method), body, deadline).await;
+        let called =
+            self.peers.call((self.node, &self.member), (self.lane, method), body, deadline).await;
         called.map_err(|e: CallError| RPCError::Unreachable(Unreachable::new(&e)))
     }
 

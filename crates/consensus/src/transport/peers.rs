@@ -174,7 +174,11 @@ impl Peers {
     }
 }
 
-async fn send(mut client: RaftClient<Channel>, method: Method, envelope: Envelope) -> Result<Sealed, Status> {
+async fn send(
+    mut client: RaftClient<Channel>,
+    method: Method,
+    envelope: Envelope,
+) -> Result<Sealed, Status> {
     let answer = match method {
         Method::Append => client.append(envelope).await,
         Method::Vote => client.vote(envelope).await,

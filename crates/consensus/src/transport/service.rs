@@ -3,7 +3,9 @@
 
 use super::pb::raft_server::{Raft, RaftServer};
 use super::pb::{Envelope, Sealed, SnapshotPiece};
-use super::wire::{Append, Appended, AskVote, HandOver, HandedOver, Hello, Proposal, Proposed, Voted};
+use super::wire::{
+    Append, Appended, AskVote, HandOver, HandedOver, Hello, Proposal, Proposed, Voted,
+};
 use crate::encoding::{self, seal};
 use crate::error::Fatal;
 use crate::log::Inner;
@@ -46,23 +48,36 @@ impl Service {
     }
 
     /// The caller and the body, once it is sure that this disk of this member is meant.
-    fn admit(&self, extensions: &tonic::Extensions, envelope: Envelope) -> Result<(u64, Vec<u8>), Status> {
+    fn admit(
+        &self,
+        extensions: &tonic::Extensions,
+        envelope: Envelope,
+    ) -> Result<(u64, Vec<u8>), Status> {
         let (caller, body) = self.greet(extensions, &envelope)?;
         if envelope.disk != self.inner.store.identity.disk {
             self.inner.fail(Fatal::DiskReplaced);
-            return Err(Status::failed_precondition("this member has another disk than the one meant"));
+            return Err(Status::failed_precondition(
+                "this member has another disk than the one meant",
+            ));
         }
         Ok((caller, body))
     }
 
-    fn greet(&self, extensions: &tonic::Extensions, envelope: &Envelope) -> Result<(u64, Vec<u8>), Status> {
+    fn greet(
+        &self,
+        extensions: &tonic::Extensions,
+        envelope: &Envelope,
+    ) -> Result<(u64, Vec<u8>), Status> {
         let caller = (self.check)(extensions)?.0;
         let me = self.inner.peers.me;
         if envelope.cluster != self.inner.peers.cluster.0 {
             return Err(Status::permission_denied("this is another cluster"));
         }
         if envelope.to != me {
-            return Err(Status::failed_precondition(format!("this is node {me}, not node {}", envelope.to)));
+            return Err(Status::failed_precondition(format!(
+                "this is node {me}, not node {}",
+                envelope.to
+            )));
         }
         self.inner.peers.heard(caller);
         Ok((caller, envelope.body.clone()))
@@ -125,7 +140,9 @@ fn stopped(error: &RaftError<Types>) -> Status {
 fn own(vote: &VoteRecord, caller: u64) -> Result<(), Status> {
     match vote.node == caller {
         true => Ok(()),
-        false => Err(Status::permission_denied(format!("node {caller} speaks for node {}", vote.node))),
+        false => {
+            Err(Status::permission_denied(format!("node {caller} speaks for node {}", vote.node)))
+        }
     }
 }
 
@@ -159,7 +176,10 @@ impl Raft for Service {
         answer(&Voted::from(response))
     }
 
-    async fn transfer_leader(&self, request: Request<Envelope>) -> Result<Response<Sealed>, Status> {
+    async fn transfer_leader(
+        &self,
+        request: Request<Envelope>,
+    ) -> Result<Response<Sealed>, Status> {
         let (caller, body) = self.unary::<HandOver>(request)?;
         own(&body.from, caller)?;
         let response = self.inner.raft.handle_transfer_leader(body.into()).await;
@@ -172,7 +192,8 @@ impl Raft for Service {
     ) -> Result<Response<Sealed>, Status> {
         let (_, extensions, mut pieces) = request.into_parts();
         let head = pieces.message().await?.and_then(|p| p.envelope);
-        let envelope = head.ok_or_else(|| Status::invalid_argument("the first piece has no envelope"))?;
+        let envelope =
+            head.ok_or_else(|| Status::invalid_argument("the first piece has no envelope"))?;
         let (caller, body) = self.admit(&extensions, envelope)?;
         let vote: VoteRecord = opened(&body)?;
         own(&vote, caller)?;

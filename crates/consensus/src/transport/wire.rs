@@ -5,8 +5,8 @@ use crate::error::ProposeError;
 use crate::types::{EntryRecord, LogIdRecord, Types, VoteRecord};
 use model::{Command, Outcome, RequestId, Time};
 use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, TransferLeaderError, TransferLeaderRequest, VoteRequest,
-    VoteResponse,
+    AppendEntriesRequest, AppendEntriesResponse, TransferLeaderError, TransferLeaderRequest,
+    VoteRequest, VoteResponse,
 };
 use serde::{Deserialize, Serialize};
 
