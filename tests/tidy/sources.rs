@@ -53,7 +53,7 @@ pub(crate) fn leftovers(file: &File) -> Vec<String> {
     let mut complaints = Vec::new();
     for (number, line) in file.text.lines().enumerate() {
         let mut say = |what: &str| {
-            complaints.push(format!("{}:{}: {what}: {}", file.path, number + 1, line.trim()))
+            complaints.push(format!("{}:{}: {what}: {}", file.path, number + 1, line.trim()));
         };
         if LATER.iter().any(|halves| has_word(line, &halves.concat())) {
             say("left for later");
