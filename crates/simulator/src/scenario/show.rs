@@ -34,7 +34,6 @@ pub(super) fn show(cluster: &Cluster) -> Vec<String> {
 }
 
 fn odd(node: &Node) -> Option<String> {
-    let usual =
-        node.readiness == Readiness::Ready && node.availability == Availability::Active;
+    let usual = node.readiness == Readiness::Ready && node.availability == Availability::Active;
     (!usual).then(|| format!("{} is {}, {}", node.name, node.readiness, node.availability))
 }
