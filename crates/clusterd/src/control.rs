@@ -60,7 +60,7 @@ pub(crate) async fn serve(host: &Arc<Host>, member: &Arc<Member>) -> anyhow::Res
         .add_service(members)
         .add_service(containers)
         .add_service(admin(host))
-        .add_service(crate::log::service(node));
+        .add_service(crate::log::Door { node: Arc::clone(node) });
     node.tasks.spawn(async move {
         if let Err(why) = router.serve_with_incoming(incoming).await {
             error!(%why, "the control port is served no more");

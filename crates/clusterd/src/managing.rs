@@ -4,7 +4,7 @@
 use crate::clock;
 use crate::tasks::Tasks;
 use api::v1;
-use consensus::{Log, ProposeError};
+use consensus::{Log, ProposeError, RaftService};
 use identity::{ClusterKey, Sealer};
 use manager::{Ended, Input, Link, Manager, Output, ProposalId};
 use model::{Command, NodeId, Outcome, RequestId, Shared, State, View};
@@ -24,6 +24,7 @@ const PROBE: Duration = Duration::from_millis(400);
 /// What a member does as a manager.
 pub(crate) struct Managing {
     pub(crate) log: Log,
+    pub(crate) raft: RaftService,
     pub(crate) cluster_key: ClusterKey,
     pub(crate) sealer: Sealer,
     pub(crate) settings: Settings,
@@ -37,18 +38,13 @@ pub(crate) struct Managing {
 
 impl Managing {
     /// Starts the manager's tasks on a log that is open.
-    pub(crate) fn start(
-        log: Log,
-        me: NodeId,
-        cluster_key: ClusterKey,
-        timers: &model::Timers,
-        tasks: &Tasks,
-    ) -> Arc<Self> {
+    pub(crate) fn start(log: Log, raft: RaftService, cluster_key: ClusterKey, me: NodeId, timers: &model::Timers, tasks: &Tasks) -> Arc<Self> {
         let (outputs, received) = mpsc::unbounded_channel();
         let settings = Settings::from(timers);
         let driver = Arc::new(Self {
             sealer: Sealer::new(&cluster_key),
             log,
+            raft,
             cluster_key,
             manager: Mutex::new(Manager::new(me, timers.clone(), settings.clone(), clock::now())),
             settings,

@@ -11,7 +11,7 @@ use crate::{beats, facts, promote, renew};
 use agent::{Agent, Snapshot};
 use anyhow::Context;
 use identity::{ClusterKey, Tls};
-use model::Role;
+use model::{Found, Role};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
@@ -30,6 +30,7 @@ impl Member {
         config: Arc<Config>,
         folder: Folder,
         file: NodeFile,
+        found: Option<Found>,
     ) -> anyhow::Result<Self> {
         let read = |path: std::path::PathBuf| {
             std::fs::read_to_string(&path)
@@ -48,7 +49,7 @@ impl Member {
             engine,
         ));
         if file.role == Role::Manager {
-            start_managing(&node).await?;
+            start_managing(&node, found).await?;
         }
         let (reports, outgoing) = mpsc::unbounded_channel();
         let agent = restore(&node)?;
@@ -103,20 +104,25 @@ impl Member {
     }
 }
 
-/// Opens the log of a manager and starts its duties.
-pub(crate) async fn start_managing(node: &Arc<Node>) -> anyhow::Result<()> {
+/// Opens the log of a manager, founds the cluster where it is to be founded, and starts its duties.
+pub(crate) async fn start_managing(node: &Arc<Node>, found: Option<Found>) -> anyhow::Result<()> {
     let file = node.file();
     let key = std::fs::read_to_string(node.folder.cluster_key())
         .with_context(|| format!("cannot read {}", node.folder.cluster_key().display()))?;
     let key = ClusterKey::parse(&key).context("the cluster key is damaged")?;
     let log = crate::log::open(node, &file).await?;
+    if let Some(found) = found {
+        let address = std::net::SocketAddr::new(file.advertise, node.config.listen.port());
+        log.found(address, found).await.context("the cluster could not be founded")?;
+    }
     start_managing_on(node, log, key);
     Ok(())
 }
 
 /// Starts the duties of a manager on an open log.
-pub(crate) fn start_managing_on(node: &Arc<Node>, log: consensus::Log, key: ClusterKey) {
-    let managing = Managing::start(log, node.id(), key, &node.config.timers(), &node.tasks);
+fn start_managing_on(node: &Arc<Node>, log: consensus::Log, key: ClusterKey) {
+    let raft = crate::log::service(node, &log);
+    let managing = Managing::start(log, raft, key, node.id(), &node.config.timers(), &node.tasks);
     node.tasks.spawn(promote::learn_from_log(Arc::clone(node), Arc::clone(&managing)));
     node.set_managing(Some(managing));
 }

@@ -89,7 +89,7 @@ fn log_metrics(registry: &mut Registry, member: &Member) {
     gauge(registry, "raft_term", "Raft's term", log.term);
     gauge(registry, "raft_last_index", "Index of the last entry in the log", log.last_index);
     gauge(registry, "raft_applied_index", "Index of the last entry applied", log.applied);
-    gauge(registry, "raft_snapshot_index", "Index of the newest snapshot", log.snapshot_index);
+    gauge(registry, "raft_snapshot_index", "Index of the newest snapshot", log.snapshot);
     gauge(registry, "raft_is_leader", "1 on the leader", u64::from(managing.log.is_leader()));
     let contact = managing.contact_age().as_millis() as u64;
     gauge(

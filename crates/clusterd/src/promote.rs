@@ -59,7 +59,7 @@ async fn promote(node: &Arc<Node>, session: &Session) -> anyhow::Result<()> {
     let key = client.key(v1::KeyRequest {}).await?.into_inner().cluster_key;
     folder::write(&node.folder.cluster_key(), &key, 0o600)?;
     renew::renew(node, session).await?;
-    member::start_managing(node).await?;
+    member::start_managing(node, None).await?;
     info!("promoted: this node is a manager now");
     Ok(())
 }

@@ -11,6 +11,8 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
+/// Between two looks at whether this host is a manager.
+const LOOK: Duration = Duration::from_millis(200);
 /// Longest a planned stop may take.
 const STOP: Duration = Duration::from_secs(8);
 
@@ -21,7 +23,7 @@ pub(crate) async fn daemon(mut config: Config, file: Option<PathBuf>) -> anyhow:
     let folder = Folder::open(&config.data_dir)?;
     let host = Host::new(Arc::clone(&config), folder);
     if let Some(file) = host.folder.read_node()? {
-        local::start(&host, file).await?;
+        local::start(&host, file, None).await?;
     }
     control::serve_local(&host)?;
     metrics::serve(Arc::clone(&host), config.metrics).await?;
@@ -49,11 +51,13 @@ pub(crate) async fn daemon(mut config: Config, file: Option<PathBuf>) -> anyhow:
 /// Waits until the log cannot go on. A stopped member is safer than a diverged one.
 async fn fatal(host: &Host) -> anyhow::Error {
     loop {
-        if let Ok(managing) = host.member().and_then(|m| m.node.managing())
-            && let Some(why) = managing.log.fatal()
-        {
-            return anyhow::anyhow!("{why}");
+        if let Ok(managing) = host.member().and_then(|m| m.node.managing()) {
+            let fatal = tokio::time::timeout(LOOK, managing.log.fatal()).await;
+            // A member that leaves stops its log too.
+            if let (Ok(why), Ok(_)) = (fatal, host.member()) {
+                return why.into();
+            }
         }
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        tokio::time::sleep(LOOK).await;
     }
 }

@@ -86,9 +86,9 @@ pub(crate) fn status(managing: &Managing, reading: Reading) -> v1::StatusReply {
     let quorum = state.quorum_without(None);
     let verdict = managing.verdict(state);
     let losses = verdict.losses.iter().map(|loss| v1::Loss {
-        node: state.node_name(loss.node),
+        node: loss.node.to_string(),
         survivable: loss.survivable(),
-        why: loss.why.iter().map(ToString::to_string).collect(),
+        why: loss.problems.iter().map(ToString::to_string).collect(),
     });
     let losses = losses.collect();
     let (nodes, services) = with_subject(managing, &reading, |s| (s.nodes(), s.services("")));

@@ -7,7 +7,7 @@ use crate::folder::{self, NodeFile};
 use crate::host::Host;
 use crate::member::Member;
 use crate::serve::admit::SEAL_AUTHORITY;
-use crate::{clock, control, log};
+use crate::{clock, control};
 use anyhow::{Context, bail};
 use api::v1::{self, local_server::Local, members_client::MembersClient};
 use identity::{Authority, ClusterKey, KeyRequest, Sealer, Token, joiner_config, server_name};
@@ -111,10 +111,9 @@ async fn init(host: &Arc<Host>, message: &v1::InitRequest) -> anyhow::Result<v1:
     };
     identity.write(host)?;
     folder::write(&host.folder.cluster_key(), cluster_key.encode().as_bytes(), 0o600)?;
-    log::found(host, &file, found).await.context("the cluster could not be founded")?;
+    start(host, file.clone(), Some(found)).await?;
     // Last: a host that is interrupted before this belongs to no cluster and can try again.
     host.folder.write_node(&file)?;
-    start(host, file).await?;
     info!(%cluster, "cluster founded");
     Ok(v1::InitReply {
         cluster: cluster.to_string(),
@@ -127,9 +126,13 @@ async fn init(host: &Arc<Host>, message: &v1::InitRequest) -> anyhow::Result<v1:
 }
 
 /// Becomes the member that the data folder says this host is.
-pub(crate) async fn start(host: &Arc<Host>, file: NodeFile) -> anyhow::Result<()> {
-    let member =
-        Arc::new(Member::start(Arc::clone(&host.config), host.folder.clone(), file).await?);
+pub(crate) async fn start(
+    host: &Arc<Host>,
+    file: NodeFile,
+    found: Option<Found>,
+) -> anyhow::Result<()> {
+    let config = Arc::clone(&host.config);
+    let member = Arc::new(Member::start(config, host.folder.clone(), file, found).await?);
     control::serve(host, &member).await?;
     host.set_member(Some(member));
     Ok(())
@@ -243,7 +246,7 @@ async fn admitted(
     let cluster = model::ClusterId(reply.cluster.clone());
     let file = NodeFile { cluster, node: NodeId(reply.node), name, role, advertise, managers };
     host.folder.write_node(&file)?;
-    start(host, file).await
+    start(host, file, None).await
 }
 
 /// The identity files of a node.
