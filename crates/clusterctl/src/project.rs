@@ -73,8 +73,11 @@ pub(crate) fn of_folder() -> Result<Option<String>, Failure> {
         return Ok(None);
     }
     let sources = Sources { allow_host: true, ..Sources::default() };
-    match load(&sources)? {
-        Ok(loaded) => Ok(Some(loaded.spec.name.to_string())),
+    let read = Gathered::new(&sources)?;
+    match read.load(&sources).map(|loaded| loaded.spec.name.to_string()) {
+        Ok(name) => Ok(Some(name)),
+        // What cannot be deployed as it stands, because a flag is missing say, may still tell its name.
+        Err(_) if read.name().is_some() => Ok(read.name()),
         Err(rejected) => Err(Failure::refused(format!(
             "the Compose file in this folder cannot be read, so it does not say which project is meant\n{}",
             rejected.errors.join("\n")
@@ -101,33 +104,67 @@ fn find_files(from: &Path) -> Vec<PathBuf> {
 
 /// Reads a project. The outer error is about reading at all, the inner one about what was read.
 pub(crate) fn load(sources: &Sources) -> Result<Result<Loaded, Rejected>, Failure> {
-    let here = current_folder()?;
-    let paths = if sources.files.is_empty() { find_files(&here) } else { sources.files.clone() };
-    let Some(first) = paths.first() else {
-        return Err(Failure::refused("there is no Compose file in this folder or one above")
-            .next("name one with -f FILE, or write docker-compose.yml"));
-    };
-    let folder = folder_of(first, &here)?;
-    let files = paths.iter().map(|path| source(path, &here)).collect::<Result<Vec<_>, _>>()?;
-    let dotenv = dotenv(sources.env_file.as_deref(), &folder, &here)?;
-    let reader = |path: &str| read_beside(&folder, path, sources.allow_host);
-    let texts: BTreeMap<String, String> = files
-        .iter()
-        .chain(&dotenv)
-        .map(|f| (f.name.clone(), String::from_utf8_lossy(&f.bytes).into_owned()))
-        .collect();
-    let loaded = compose::load(Input {
-        files,
-        project_name: sources.name.clone(),
-        folder: folder.to_string_lossy().into_owned(),
-        environment: environment(),
-        dotenv,
-        read: &reader,
-        ignore: sources.ignore.iter().cloned().collect::<BTreeSet<_>>(),
-        allow_host: sources.allow_host,
-        nodes: sources.nodes,
-    });
-    Ok(loaded.map_err(|complaints| Rejected::new(&complaints, &texts)))
+    Ok(Gathered::new(sources)?.load(sources))
+}
+
+/// Everything read from the disk before it is looked into.
+struct Gathered {
+    folder: PathBuf,
+    files: Vec<SourceFile>,
+    dotenv: Option<SourceFile>,
+}
+
+impl Gathered {
+    fn new(sources: &Sources) -> Result<Self, Failure> {
+        let here = current_folder()?;
+        let paths =
+            if sources.files.is_empty() { find_files(&here) } else { sources.files.clone() };
+        let Some(first) = paths.first() else {
+            return Err(Failure::refused("there is no Compose file in this folder or one above")
+                .next("name one with -f FILE, or write docker-compose.yml"));
+        };
+        let folder = folder_of(first, &here)?;
+        let files = paths.iter().map(|path| source(path, &here)).collect::<Result<Vec<_>, _>>()?;
+        let dotenv = dotenv(sources.env_file.as_deref(), &folder, &here)?;
+        Ok(Self { folder, files, dotenv })
+    }
+
+    fn load(&self, sources: &Sources) -> Result<Loaded, Rejected> {
+        let texts: BTreeMap<String, String> = self
+            .files
+            .iter()
+            .chain(&self.dotenv)
+            .map(|f| (f.name.clone(), String::from_utf8_lossy(&f.bytes).into_owned()))
+            .collect();
+        let loaded = self.parse(self.files.clone(), sources);
+        loaded.map_err(|complaints| Rejected::new(&complaints, &texts))
+    }
+
+    fn parse(&self, files: Vec<SourceFile>, sources: &Sources) -> Result<Loaded, Complaints> {
+        let reader = |path: &str| read_beside(&self.folder, path, sources.allow_host);
+        compose::load(Input {
+            files,
+            project_name: sources.name.clone(),
+            folder: self.folder.to_string_lossy().into_owned(),
+            environment: environment(),
+            dotenv: self.dotenv.clone(),
+            read: &reader,
+            ignore: sources.ignore.iter().cloned().collect::<BTreeSet<_>>(),
+            allow_host: sources.allow_host,
+            nodes: sources.nodes,
+        })
+    }
+
+    /// The project's name by the rules of `compose`, from the line that says it alone.
+    fn name(&self) -> Option<String> {
+        let said = self.files.iter().rev().find_map(|file| {
+            let text = std::str::from_utf8(&file.bytes).ok()?;
+            text.lines().find(|line| line.starts_with("name:")).map(str::to_owned)
+        });
+        let text = format!("{}\nservices: {{x: {{image: x}}}}\n", said.unwrap_or_default());
+        let file = SourceFile { name: "name".into(), bytes: text.into_bytes() };
+        self.parse(vec![file], &Sources::default()).ok().map(|l| l.spec.name.to_string())
+    }
 }
 
 /// The project's folder: that of its first file.
@@ -233,6 +270,21 @@ mod tests {
         assert!(read_beside(&folder, "link", false).unwrap_err().contains("--allow-host"));
         assert!(read_beside(&folder, "../secret", false).is_err());
         assert_eq!(read_beside(&folder, "link", true), Ok(Some(b"s".to_vec())));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_deployed_still_tells_its_name() {
+        let gathered = |text: &str| Gathered {
+            folder: "/srv/My Shop".into(),
+            files: vec![SourceFile { name: "c.yml".into(), bytes: text.as_bytes().to_vec() }],
+            dotenv: None,
+        };
+        let refused = "services: {web: {image: x, cap_drop: [ALL]}}\n";
+        assert!(gathered(refused).load(&Sources::default()).is_err());
+        assert_eq!(gathered(refused).name().as_deref(), Some("myshop"));
+        let named = format!("{refused}name: blog # ours\n");
+        assert_eq!(gathered(&named).name().as_deref(), Some("blog"));
+        assert_eq!(gathered("name: [").name(), None);
     }
 
     #[test]

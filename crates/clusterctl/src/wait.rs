@@ -25,13 +25,22 @@ pub(crate) enum Goal {
         /// Only these; all when empty.
         services: BTreeSet<String>,
         /// Services whose replicas may end by themselves and are then done.
-        may_end: BTreeSet<String>,
+        may_end: BTreeMap<String, Ending>,
         at_least: u64,
     },
     /// Nothing of a project is left.
     Gone { project: String, at_least: u64 },
     /// Nothing runs on a node.
     Drained { node: String, at_least: u64 },
+}
+
+/// What becomes of a replica that may end, when it ends badly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Nothing: it has failed.
+    Final,
+    /// It is tried again.
+    Retried,
 }
 
 /// How far one thing is.
@@ -103,7 +112,7 @@ impl Goal {
                 let chosen = |s: &&ServiceSummary| {
                     s.project == *project && (services.is_empty() || services.contains(&s.name))
                 };
-                let group = |s| whole(s, &snapshot.replicas, may_end.contains(&s.name));
+                let group = |s| whole(s, &snapshot.replicas, may_end.get(&s.name).copied());
                 (snapshot.services.iter().filter(chosen).map(group).collect(), at_least)
             }
             Self::Gone { project, at_least } => (gone(project, snapshot), at_least),
@@ -121,7 +130,7 @@ fn ended(replica: &ReplicaSummary) -> bool {
 
 /// The service and those of its replicas that matter: everything alive, and the last word of each slot that
 /// has ended for good.
-fn whole(service: &ServiceSummary, all: &[ReplicaSummary], may_end: bool) -> Group {
+fn whole(service: &ServiceSummary, all: &[ReplicaSummary], may_end: Option<Ending>) -> Group {
     let name = format!("{}/{}", service.project, service.name);
     let of_it: Vec<&ReplicaSummary> =
         all.iter().filter(|r| r.project == service.project && r.service == service.name).collect();
@@ -135,21 +144,29 @@ fn whole(service: &ServiceSummary, all: &[ReplicaSummary], may_end: bool) -> Gro
         let step = if lines.is_empty() { Step::Busy } else { worst(&lines).max(Step::Busy) };
         return Group { name, step, text: "is being removed".into(), lines };
     }
-    if may_end {
+    if let Some(ending) = may_end {
         let alive: BTreeSet<&str> =
             of_it.iter().filter(|r| !ended(r)).map(|r| r.name.as_str()).collect();
-        let over = latest_end.values().filter(|r| r.current && !alive.contains(r.name.as_str()));
-        lines.extend(over.map(|r| finished(r)));
+        let over = latest_end.values().filter(|r| {
+            r.current && !alive.contains(r.name.as_str()) && slot(r) <= u64::from(service.wanted)
+        });
+        lines.extend(over.map(|r| finished(r, ending)));
         lines.sort_by_key(|line| natural(&line.name));
     }
     let there = of_it.iter().filter(|r| arrived(r)).count()
         + lines.iter().filter(|l| l.step == Step::Done && l.text.starts_with("Finished")).count();
     let wanted = service.wanted as usize;
+    // One too many is on its way out, or about to be told so.
     let step = match worst(&lines) {
-        Step::Done if there < wanted => Step::Busy,
+        Step::Done if there != wanted => Step::Busy,
         step => step,
     };
     Group { name, step, text: format!("{there}/{wanted}"), lines }
+}
+
+/// Number of a replica; zero for one of a global service, which is named after its node.
+fn slot(replica: &ReplicaSummary) -> u64 {
+    replica.name.rsplit('.').next().and_then(|n| n.parse().ok()).unwrap_or(0)
 }
 
 fn worst(lines: &[Line]) -> Step {
@@ -205,13 +222,14 @@ fn living(replica: &ReplicaSummary, before: Option<&ReplicaSummary>) -> Line {
 }
 
 /// A replica that ended and was meant to.
-fn finished(replica: &ReplicaSummary) -> Line {
+fn finished(replica: &ReplicaSummary, ending: Ending) -> Line {
     let name = full_name(replica);
     if replica.state == "exited (0)" {
         return Line { name, step: Step::Done, text: format!("Finished on {}", replica.node) };
     }
     let text = format!("{} on {}", capital(&end_of(replica)), replica.node);
-    Line { name, step: Step::Failed, text }
+    let step = if ending == Ending::Final { Step::Failed } else { Step::Busy };
+    Line { name, step, text }
 }
 
 /// How a replica ended: `exited (1)`, or why it failed.
@@ -284,7 +302,7 @@ mod tests {
         Goal::Whole {
             project: "shop".into(),
             services: BTreeSet::new(),
-            may_end: may_end.iter().map(ToString::to_string).collect(),
+            may_end: may_end.iter().map(|name| ((*name).to_owned(), Ending::Final)).collect(),
             at_least: 10,
         }
     }
@@ -310,6 +328,8 @@ mod tests {
         assert!(!check(vec![running("web.1"), running("web.2"), old]));
         assert!(!check(vec![running("web.1"), running("web.2"), leaving]));
         assert!(!check(Vec::new()));
+        let surplus = ["web.1", "web.2", "web.3"].map(running).to_vec();
+        assert!(!check(surplus), "the third is still to go");
     }
 
     #[test]
@@ -328,7 +348,7 @@ mod tests {
         let only = Goal::Whole {
             project: "shop".into(),
             services: ["api".to_owned()].into(),
-            may_end: BTreeSet::new(),
+            may_end: BTreeMap::new(),
             at_least: 0,
         };
         let snapshot = at(1, vec![service("api", 1), service("web", 1)], vec![running("api.1")]);
@@ -379,6 +399,14 @@ mod tests {
         let failed = check("exited (2)");
         assert!(!failed.done && failed.failed());
         assert_eq!(failed.missing(), ["shop/job.1: Exited (2) on node2"]);
+        let Goal::Whole { project, services, at_least, .. } = goal(&[]) else { panic!() };
+        let may_end = [("job".to_owned(), Ending::Retried)].into();
+        let goal = Goal::Whole { project, services, may_end, at_least };
+        let ended =
+            vec![replica("job.1", "ended", "exited (2)"), replica("job.2", "ended", "exited (2)")];
+        let retried = goal.progress(&at(10, vec![service("job", 1)], ended));
+        assert!(!retried.done && !retried.failed());
+        assert_eq!(retried.groups[0].lines.len(), 1, "nobody waits for the second any more");
     }
 
     #[test]

@@ -31,10 +31,9 @@ pub(crate) async fn until(session: &Session, title: &str, goal: &Goal) -> Result
                 let progress = goal.progress(&snapshot);
                 screen.show(&progress)?;
                 if progress.done {
-                    return screen.end(&progress);
+                    return Ok(());
                 }
                 if progress.failed() {
-                    screen.end(&progress)?;
                     return Err(not_there("will not come", &progress));
                 }
                 last = Some(progress);
@@ -136,7 +135,9 @@ impl Screen {
 
     fn time(&mut self, progress: &Progress) {
         for line in progress.groups.iter().flat_map(|g| &g.lines) {
-            let times = self.times.entry(line.name.clone()).or_insert((clock::now(), None));
+            // What was there at first sight took no time, and none is shown.
+            let at_once = (line.step == Step::Done).then_some(Duration::ZERO);
+            let times = self.times.entry(line.name.clone()).or_insert((clock::now(), at_once));
             match (line.step, times.1) {
                 (Step::Done, None) => times.1 = Some(times.0.elapsed()),
                 (Step::Done, Some(_)) => {}
@@ -153,7 +154,7 @@ impl Screen {
         let took = |(name, (since, took)): (&String, &(Instant, Option<Duration>))| {
             (name.clone(), took.unwrap_or_else(|| since.elapsed()))
         };
-        let took = self.times.iter().map(took).collect();
+        let took = self.times.iter().map(took).filter(|(_, took)| !took.is_zero()).collect();
         let lines = tree::tree(&self.title, progress, &took, look);
         // Up to the first line drawn last (ECMA-48: CPL), then each line, its rest erased (EL), then all
         // below (ED).
@@ -187,9 +188,5 @@ impl Screen {
             self.draw(progress)?;
         }
         Ok(())
-    }
-
-    fn end(&mut self, progress: &Progress) -> Result<(), Failure> {
-        self.draw(progress)
     }
 }

@@ -6,7 +6,7 @@ use crate::command::scale::change;
 use crate::failure::Failure;
 use crate::project::{self, Rejected, Sources};
 use crate::session::{Chosen, Session};
-use crate::wait::Goal;
+use crate::wait::{Ending, Goal};
 use crate::{json, logins, retry, text, watch};
 use api::v1::{DeployReply, DeployRequest, NodeSummary, ServiceSummary};
 use compose::{Complaint, Loaded};
@@ -195,11 +195,14 @@ fn preview(spec: &ProjectSpec, now: &[ServiceSummary]) -> Vec<String> {
 }
 
 fn goal(spec: &ProjectSpec, reply: &DeployReply) -> Goal {
-    let may_end = spec
-        .services
-        .iter()
-        .filter(|(_, s)| s.restart.condition != RestartCondition::Any)
-        .map(|(name, _)| name.to_string());
+    let may_end = spec.services.iter().filter_map(|(name, service)| {
+        let ending = match service.restart.condition {
+            RestartCondition::Any => return None,
+            RestartCondition::OnFailure => Ending::Retried,
+            RestartCondition::Never => Ending::Final,
+        };
+        Some((name.to_string(), ending))
+    });
     Goal::Whole {
         project: spec.name.to_string(),
         services: BTreeSet::new(),
@@ -292,7 +295,7 @@ services:
     fn services_that_do_not_restart_may_end() {
         let goal = goal(&loaded(SHOP), &DeployReply { index: 7, ..DeployReply::default() });
         let Goal::Whole { may_end, at_least, project, .. } = goal else { panic!() };
-        assert_eq!(may_end.into_iter().collect::<Vec<_>>(), ["job"]);
+        assert_eq!(may_end, [("job".to_owned(), Ending::Final)].into());
         assert_eq!((at_least, project.as_str()), (7, "shop"));
     }
 

@@ -6,7 +6,7 @@ use crate::session::{Chosen, Session};
 use crate::wait::Goal;
 use crate::{json, retry, watch};
 use api::v1::{DownRequest, ScaleRequest, Scaled};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 pub(crate) async fn scale(session: &Session, words: Scale) -> Result<(), Failure> {
     let Named { counts, project } = named(words.counts, session.global.project.clone())?;
@@ -31,7 +31,7 @@ pub(crate) async fn scale(session: &Session, words: Scale) -> Result<(), Failure
         let goal = Goal::Whole {
             project: chosen.name.clone(),
             services: counts.iter().map(|(name, _)| name.clone()).collect(),
-            may_end: BTreeSet::new(),
+            may_end: BTreeMap::new(),
             at_least: reply.index,
         };
         watch::until(session, &format!("Scaling {}", chosen.name), &goal).await?;

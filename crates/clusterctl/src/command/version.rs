@@ -20,10 +20,10 @@ pub(crate) async fn run(out: Out, session: Result<Session, Failure>) -> Result<(
     let server = answer.as_ref().ok();
     out.either(
         || {
-            let daemon = server.map_or_else(
-                || "not reached".to_owned(),
-                |s| format!("{} (level {}, engine {})", s.version, s.level, s.engine),
-            );
+            let daemon = match &answer {
+                Ok(s) => format!("{} (level {}, engine {})", s.version, s.level, s.engine),
+                Err(why) => format!("not known: {}", why.message),
+            };
             format!("clusterctl   {OURS}\nclusterd     {}\n", text::safe(&daemon))
         },
         || {

@@ -218,7 +218,12 @@ impl Admin for Fake {
         let mut input = request.into_inner();
         let interactive = loop {
             let Some(part) = input.message().await?.and_then(|m| m.part) else { break false };
-            let ended = matches!(part, exec_request::Part::EndOfInput(_));
+            let ended = match &part {
+                exec_request::Part::EndOfInput(_) => true,
+                // What Ctrl-D is on a terminal that passes every key on.
+                exec_request::Part::Input(bytes) => bytes.contains(&4),
+                _ => false,
+            };
             let alone = matches!(&part, exec_request::Part::Start(s) if !s.interactive);
             self.set(|s| s.exec_asked.push(part));
             if ended || alone {
