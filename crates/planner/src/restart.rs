@@ -6,7 +6,7 @@
 
 use crate::Reason;
 use crate::draft::Draft;
-use crate::tables::{Group, Held, Tables};
+use crate::tables::{Group, Held, Tables, last_word};
 use model::{
     Change, NodeId, RestartCondition, RestartPolicy, Slot, SlotRecord, Task, TaskState, Time,
     Wanted,
@@ -37,9 +37,8 @@ pub(crate) fn gate(
             account(g, &mut record, task, at, draft);
         }
     }
-    let newest = copies.last().map(|h| h.task);
-    let last = newest.filter(|n| record.after == Some(n.id));
-    let emptied = newest.is_some_and(|n| n.wanted == Wanted::Stop);
+    let last = copies.iter().map(|h| h.task).find(|task| record.after == Some(task.id));
+    let emptied = last_word(copies).is_some_and(|h| h.task.wanted == Wanted::Stop);
     if record.given_up && !emptied {
         return Some(given_up(&record, &g.spec.restart, last));
     }
@@ -48,7 +47,7 @@ pub(crate) fn gate(
         return Some(Reason::BackingOff {
             left: record.not_before.since(t.now),
             failures: record.failures,
-            last: last.map(|n| ended(n)),
+            last: last.map(ended),
         });
     }
     None
@@ -58,7 +57,7 @@ pub(crate) fn gate(
 /// it back: then it is better than nothing and stays.
 pub(crate) fn unhealthy(t: &Tables<'_>, g: &Group<'_>, task: &Task, draft: &mut Draft) {
     let mut record = g.service.slots.get(&task.slot).cloned().unwrap_or_default();
-    let accounted = record.after == Some(task.id);
+    let accounted = record.after >= Some(task.id);
     let failures = failures_after(&record, task, t.now, g.spec.restart.window);
     let over = g.spec.restart.condition == RestartCondition::Never
         || g.spec.restart.max_attempts.is_some_and(|most| failures > most);
@@ -121,15 +120,13 @@ fn back_off(policy: &RestartPolicy, failures: u32) -> Duration {
 }
 
 fn given_up(record: &SlotRecord, policy: &RestartPolicy, last: Option<&Task>) -> Reason {
-    let completed = record.failures <= 1 && last.is_none()
-        || last.is_some_and(|n| n.state == TaskState::Exited { code: 0 });
-    if completed {
-        return Reason::Completed;
-    }
+    let completed = last.is_some_and(|n| n.state == TaskState::Exited { code: 0 });
+    let tried_enough = policy.max_attempts.is_some_and(|most| record.failures > most);
     let last = last.map(ended);
     match policy.condition {
-        RestartCondition::Never => Reason::NotRestarted { last },
-        _ => Reason::GivenUp { restarts: record.restarts, last },
+        RestartCondition::Never if !completed => Reason::NotRestarted { last },
+        _ if tried_enough && !completed => Reason::GivenUp { restarts: record.restarts, last },
+        _ => Reason::Completed,
     }
 }
 

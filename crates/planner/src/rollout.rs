@@ -9,7 +9,10 @@ use crate::draft::{Deferred, Draft, Opening};
 use crate::lost::out_of_reach;
 use crate::restart::gate;
 use crate::tables::{Group, Held, Tables};
-use model::{Cause, ServiceSpec, UpdateOrder};
+use model::{Cause, UpdateOrder};
+
+/// Slots of a service that may be between two generations at once.
+const PARALLELISM: usize = 1;
 
 /// A slot whose best task is to leave.
 pub(crate) struct Leaving<'g, 'a> {
@@ -21,17 +24,12 @@ pub(crate) struct Leaving<'g, 'a> {
 /// What moves in a service, gathered slot by slot.
 #[derive(Default)]
 pub(crate) struct Progress<'g, 'a> {
-    /// Slots without a copy that is well, of the current generation or to be filled with it.
+    /// Slots between two generations, and slots whose copy of the current generation is not well.
     pub(crate) busy: usize,
     /// Of these, slots in which a copy starts or stops.
     pub(crate) moving: usize,
     /// Slots to leave.
     pub(crate) leaving: Vec<Leaving<'g, 'a>>,
-}
-
-/// Slots that may be between two generations at once.
-fn parallelism(_spec: &ServiceSpec) -> usize {
-    1
 }
 
 /// The order in which a copy is replaced: the stricter one of the old and the new spec.
@@ -44,10 +42,10 @@ pub(crate) fn order(g: &Group<'_>, held: &Held<'_>) -> UpdateOrder {
 
 /// Gives turns. A slot that had its turn goes on; those forced off their node go at once where nothing
 /// is risked by it; the rest go one after the other, those that do not serve first.
-pub(crate) fn turns<'g>(
+pub(crate) fn turns(
     t: &Tables<'_>,
     index: usize,
-    mut progress: Progress<'g, '_>,
+    mut progress: Progress<'_, '_>,
     draft: &mut Draft,
 ) {
     let g = &t.groups[index];
@@ -61,7 +59,7 @@ pub(crate) fn turns<'g>(
     off_their_node(t, index, &progress, &forced, draft);
     let mut updates = updates;
     updates.sort_by_key(|l| (l.best.task.serving(), l.best.task.slot));
-    let turns = parallelism(g.spec).saturating_sub(progress.busy);
+    let turns = PARALLELISM.saturating_sub(progress.busy);
     for leaving in updates.iter().take(turns) {
         replace(t, index, leaving, draft);
     }

@@ -3,7 +3,7 @@
 
 use crate::lost::{Standing, standing};
 use crate::place::satisfies;
-use crate::tables::{Group, Held, Tables};
+use crate::tables::{Group, Held, Tables, last_word};
 use model::{Availability, Cause, Node, Readiness, Slot, Wanted};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,8 +25,8 @@ pub(crate) fn wish<'g, 'a>(t: &Tables<'a>, g: &'g Group<'a>) -> Wish<'g, 'a> {
 
 /// Whether a slot is in use: a task of it is wanted, or ended by itself.
 fn in_use(copies: &[Held<'_>]) -> bool {
-    let newest_ended_itself = copies.last().is_some_and(|h| h.task.wanted == Wanted::Run);
-    newest_ended_itself || copies.iter().any(|h| h.task.live())
+    let ended_itself = || last_word(copies).is_some_and(|h| h.task.wanted == Wanted::Run);
+    copies.iter().any(|h| h.task.live()) || ended_itself()
 }
 
 fn a_number<'g, 'a>(t: &Tables<'a>, g: &'g Group<'a>) -> Wish<'g, 'a> {
@@ -55,11 +55,9 @@ fn a_number<'g, 'a>(t: &Tables<'a>, g: &'g Group<'a>) -> Wish<'g, 'a> {
 /// Whether an unused slot was emptied only to be filled again: its task was unhealthy, is still
 /// stopping, or was of an older generation. Such slots keep their number where they can.
 fn is_returning(g: &Group<'_>, copies: &[Held<'_>]) -> bool {
-    let Some(newest) = copies.last().map(|h| h.task) else { return false };
-    let record = g.service.slots.get(&newest.slot);
-    record.is_some_and(|r| r.after == Some(newest.id))
-        || !newest.state.ended()
-        || !g.current(newest)
+    let Some(last) = last_word(copies).map(|h| h.task) else { return false };
+    let record = g.service.slots.get(&last.slot);
+    record.is_some_and(|r| r.after == Some(last.id)) || !last.state.ended() || !g.current(last)
 }
 
 /// Fills up to `scale` slots: those that are returning, then the smallest free numbers.

@@ -7,10 +7,8 @@ use crate::lost::{Standing, out_of_reach, settled, standing, watched_until};
 use crate::restart::{gate, unhealthy};
 use crate::rollout::{Leaving, Progress, turns};
 use crate::scale::wish;
-use crate::tables::{Group, Held, Tables};
-use model::{
-    Availability, Cause, Readiness, Slot, Task, TaskId, TaskState, Time, UpdateOrder, Wanted,
-};
+use crate::tables::{Group, Held, Tables, last_word};
+use model::{Availability, Cause, Readiness, Slot, TaskId, TaskState, Time, UpdateOrder, Wanted};
 use std::cmp::Reverse;
 
 /// Decides all of one service but the nodes of its new copies.
@@ -36,12 +34,12 @@ pub(crate) fn decide(t: &Tables<'_>, index: usize, draft: &mut Draft) {
     turns(t, index, progress, draft);
 }
 
-/// Takes back the wish for every live task, and for the newest where it ended by itself, so that nothing
+/// Takes back the wish for every live task, and for the last one where it ended by itself, so that nothing
 /// follows it.
 fn give_up(copies: &[Held<'_>], cause: &Cause, draft: &mut Draft) {
-    let newest = copies.last().map(|h| h.task.id);
+    let last = last_word(copies).map(|h| h.task.id);
     for task in copies.iter().map(|h| h.task).filter(|task| task.wanted == Wanted::Run) {
-        if task.live() || Some(task.id) == newest {
+        if task.live() || Some(task.id) == last {
             draft.stop(task.id, cause.clone());
         }
     }
@@ -139,9 +137,12 @@ fn fill(
     draft: &mut Draft,
 ) {
     let g = &t.groups[index];
-    let reason = gate(t, g, slot, copies, draft).or_else(|| blocked(t, g, copies));
-    progress.busy += usize::from(reason != Some(Reason::Completed));
-    progress.moving += usize::from(matches!(reason, Some(Reason::Stopping { .. })));
+    let held_back = gate(t, g, slot, copies, draft);
+    let failing = held_back.as_ref().is_some_and(|reason| *reason != Reason::Completed);
+    let reason = held_back.or_else(|| blocked(t, g, copies));
+    let stopping = matches!(reason, Some(Reason::Stopping { .. }));
+    progress.busy += usize::from(failing || stopping || is_updating(g, copies));
+    progress.moving += usize::from(stopping);
     match reason {
         Some(reason) => draft.wait(g.service.id, slot, reason),
         None => draft.openings.push(Opening {
@@ -152,6 +153,11 @@ fn fill(
             replaces: None,
         }),
     }
+}
+
+/// Whether a slot was emptied to be filled with the current generation.
+fn is_updating(g: &Group<'_>, copies: &[Held<'_>]) -> bool {
+    last_word(copies).is_some_and(|h| h.task.wanted == Wanted::Stop && !g.current(h.task))
 }
 
 /// What of a slot's earlier tasks keeps a new one from starting: one that stops first and has not
@@ -207,27 +213,22 @@ fn unconfirmed(t: &Tables<'_>, g: &Group<'_>, held: &Held<'_>) -> Reason {
 
 /// Why a slot is filled.
 fn cause(t: &Tables<'_>, g: &Group<'_>, copies: &[Held<'_>]) -> Cause {
-    let Some(held) = copies.last() else { return Cause::Wanted };
-    let (task, node) = (held.task, t.nodes[held.node]);
-    if let Some(cause) = out_of_reach(t, node).filter(|_| !task.state.ended()) {
+    let mut absent = copies.iter().rev().filter(|h| h.task.live());
+    if let Some(cause) = absent.find_map(|h| out_of_reach(t, t.nodes[h.node])) {
         return cause;
     }
-    let record = g.service.slots.get(&task.slot);
+    let Some(held) = last_word(copies) else { return Cause::Wanted };
+    let (task, node) = (held.task, t.nodes[held.node]);
+    let accounted = g.service.slots.get(&task.slot).is_some_and(|r| r.after == Some(task.id));
     if !g.current(task) {
-        return Cause::Update { generation: g.service.generation };
+        Cause::Update { generation: g.service.generation }
+    } else if task.wanted == Wanted::Run {
+        Cause::Ended(task.id)
+    } else if accounted {
+        Cause::Unhealthy(task.id)
+    } else if node.availability == Availability::Drain {
+        Cause::Drained(node.id)
+    } else {
+        Cause::Wanted
     }
-    if ended_itself(task) {
-        return Cause::Ended(task.id);
-    }
-    if record.is_some_and(|r| r.after == Some(task.id)) {
-        return Cause::Unhealthy(task.id);
-    }
-    if node.availability == Availability::Drain {
-        return Cause::Drained(node.id);
-    }
-    Cause::Wanted
-}
-
-fn ended_itself(task: &Task) -> bool {
-    task.state.ended() && task.wanted == Wanted::Run
 }

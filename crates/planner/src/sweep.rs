@@ -1,11 +1,11 @@
 //! What may be forgotten: ended tasks beyond a number per slot or beyond an age, all of a removed
-//! service, and the service itself when it is empty. The newest task of a slot stays when it ended by
+//! service, and the service itself when it is empty. The last task of a slot stays when it ended by
 //! itself: it is what says that the slot completed, or was given up.
 
 use crate::draft::Draft;
-use crate::tables::{Group, Held, Tables};
+use crate::tables::{Group, Held, Tables, last_word};
 use model::limits::{ENDED_TASK_KEPT, ENDED_TASKS_PER_SLOT};
-use model::{Change, Wanted};
+use model::{Change, Task, TaskId, Wanted};
 
 /// Forgets what may be forgotten.
 pub(crate) fn ended(t: &Tables<'_>, draft: &mut Draft) {
@@ -30,17 +30,21 @@ fn removed(g: &Group<'_>, draft: &mut Draft) {
 }
 
 fn slot(t: &Tables<'_>, copies: &[Held<'_>], draft: &mut Draft) {
-    let newest = copies.last().map(|h| h.task.id);
-    let ended = copies.iter().rev().map(|h| h.task).filter(|task| task.state.ended());
-    for (place, task) in ended.enumerate() {
-        if Some(task.id) == newest && task.wanted == Wanted::Run {
-            continue;
-        }
+    let last = last_word(copies).map(|h| h.task.id);
+    let mut ended: Vec<&Task> =
+        copies.iter().map(|h| h.task).filter(|task| task.state.ended()).collect();
+    ended.sort_by_key(|task| (task.ended_at, task.id));
+    let beyond = ended.len().saturating_sub(ENDED_TASKS_PER_SLOT);
+    for (place, task) in ended.into_iter().enumerate() {
         let until = task.ended_at.unwrap_or(task.created) + ENDED_TASK_KEPT;
-        if place >= ENDED_TASKS_PER_SLOT || t.now >= until {
+        if place < beyond || (t.now >= until && !says_it_all(task, last)) {
             draft.push(Change::Forget { task: task.id });
         } else {
             draft.wake(until);
         }
     }
+}
+
+fn says_it_all(task: &Task, last: Option<TaskId>) -> bool {
+    Some(task.id) == last && task.wanted == Wanted::Run
 }

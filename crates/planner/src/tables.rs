@@ -11,6 +11,13 @@ pub(crate) struct Held<'a> {
     pub(crate) node: usize,
 }
 
+/// The task that has the last word on a slot in which none is live: the one that ended last, one that
+/// is still stopping before all others.
+pub(crate) fn last_word<'s, 'a>(copies: &'s [Held<'a>]) -> Option<&'s Held<'a>> {
+    let ended = |h: &&Held<'_>| (h.task.ended_at.unwrap_or(Time(u64::MAX)), h.task.id);
+    copies.iter().max_by_key(ended)
+}
+
 /// A service and its tasks, by slot, oldest first within a slot.
 pub(crate) struct Group<'a> {
     pub(crate) service: &'a Service,

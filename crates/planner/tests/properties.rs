@@ -1,12 +1,13 @@
 //! What holds of every plan, whatever happens: random events strike a cluster, and after each of them the
 //! planner's word is checked against rules that know nothing of how it decides.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
 #[path = "rules/world.rs"]
 mod world;
 
 use model::{
     Availability, Change, Command, Constraint, ConstraintKey, Facts, NodeId, Port, PortMode,
-    Protocol, Readiness, Role, ServiceSpec, Slot, State, TaskId, TaskState, UpdateOrder, Wanted,
+    Protocol, Readiness, Role, ServiceSpec, Slot, State, TaskId, TaskState, Wanted,
 };
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -316,10 +317,10 @@ fn rest(w: &mut World) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_plan_keeps_the_rules(events in prop::collection::vec(happens(), 1..60)) {
+    fn every_plan_keeps_the_rules(events in prop::collection::vec(happens(), 10..90)) {
         let mut w = World::new(3);
         w.join(4, Role::Worker, Facts { memory: 4 * GIB, ..world::facts() });
         for event in &events {
@@ -334,7 +335,7 @@ proptest! {
     }
 
     #[test]
-    fn when_all_is_well_again_everything_runs(events in prop::collection::vec(happens(), 1..60)) {
+    fn when_all_is_well_again_everything_runs(events in prop::collection::vec(happens(), 10..90)) {
         let mut w = World::new(3);
         for event in &events {
             w.strike(event);
@@ -363,14 +364,12 @@ proptest! {
     }
 
     #[test]
-    fn a_new_node_moves_nothing(events in prop::collection::vec(happens(), 1..40)) {
+    fn a_new_node_moves_nothing(events in prop::collection::vec(happens(), 5..60)) {
         let mut w = World::new(3);
         for event in &events {
             w.strike(event);
         }
         rest(&mut w);
-        let before: BTreeSet<TaskId> =
-            w.state.tasks.values().filter(|t| t.live()).map(|t| t.id).collect();
         let waited: BTreeSet<_> = w.plan().waiting.iter().map(|w| (w.service, w.slot)).collect();
         let n = w.state.nodes.len() + 1;
         w.join(n, Role::Worker, world::facts());
@@ -383,7 +382,5 @@ proptest! {
                 other => prop_assert!(false, "{other:?}"),
             }
         }
-        let order = |s: &ServiceSpec| s.update_order() == UpdateOrder::StartFirst;
-        prop_assert!(order(&spec(1)) && before.len() < 100);
     }
 }

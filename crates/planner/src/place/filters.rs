@@ -13,9 +13,11 @@ use std::sync::Arc;
 const CLOSED: [fn(&Tables<'_>, &Node) -> Option<Why>; 6] =
     [silent, drained_or_paused, away, engine_out, unsteady, disk_pressure];
 
+/// Refuses the node at an index, or has nothing against it.
+type Filter = fn(&Ask<'_, '_>, &Room<'_>, usize) -> Option<Why>;
+
 /// What closes a node to one service, whatever the slot.
-const UNFIT: [fn(&Ask<'_, '_>, &Room<'_>, usize) -> Option<Why>; 6] =
-    [constraint, max_replicas, host_port, cpus, memory, full];
+const UNFIT: [Filter; 6] = [constraint, max_replicas, host_port, cpus, memory, full];
 
 /// Why a node takes nothing at all, if it does not.
 pub(crate) fn closed(t: &Tables<'_>, node: &Node) -> Option<Why> {

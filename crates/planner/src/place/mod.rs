@@ -106,14 +106,12 @@ impl<'r, 'a> Batch<'r, 'a> {
             return Err(reason.clone());
         }
         let ranked = self.ranked.get_or_insert_with(|| Ranked::new(&self.ask, self.room));
-        match ranked.next(&self.ask, self.room) {
-            Some(node) => Ok(node),
-            None => {
-                let reason = self.explain();
-                self.nowhere = Some(reason.clone());
-                Err(reason)
-            }
+        if let Some(node) = ranked.next(&self.ask, self.room) {
+            return Ok(node);
         }
+        let reason = self.explain();
+        self.nowhere = Some(reason.clone());
+        Err(reason)
     }
 
     /// The best node for an opening that has wishes of its own.

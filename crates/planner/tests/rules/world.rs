@@ -1,4 +1,6 @@
 //! A cluster in a value: a state driven by real commands, and agents that do as they are told.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
+#![allow(dead_code, reason = "each test target uses its part")]
 
 use model::{
     Availability, Cause, Change, ClusterId, Command, Deploy, Entry, Facts, Found, Join, JoinToken,
