@@ -1,0 +1,110 @@
+//! End to end: the real daemons and real Docker Engines on hosts made of namespaces, driven through
+//! `clusterctl` as a person would, and broken as machines do. Names carry the numbers of FAULTS.md.
+//!
+//! The tests share one cluster and run in this order; each finds it whole and leaves it whole. `E2E=1 cargo
+//! test -p tests --test e2e` runs all, with a filter some; without `E2E=1` they are reported as ignored.
+//! `KEEP_LAB=1` leaves the lab up for a look. Start with `cluster.rs`.
+
+mod basics;
+mod cluster;
+mod daemons;
+mod engines;
+mod hosts;
+mod joining;
+mod look;
+mod quiet;
+mod refusals;
+mod trust;
+mod volumes;
+mod waiting;
+mod wire;
+
+use cluster::Shared;
+use lab::harness::{Trial, run};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let shared = Shared::default();
+    let mut trials = calm(&shared);
+    trials.extend(stormy(&shared));
+    trials.push(shared.test("down_leaves_no_containers", basics::down_leaves_no_containers));
+    trials.push(shared.test("logs_hold_no_error_and_no_panic", quiet::no_errors));
+    trials.push(shared.end("the_lab_is_removed"));
+    let alone = engines::fault_18_engine_restarted_under_living_containers;
+    trials.push(Trial::lab("fault_18_engine_restarted_under_living_containers", alone));
+    // The cluster lives as long as a test that may use it.
+    drop(shared);
+    run(trials)
+}
+
+/// Use, misuse and looking: nothing is broken.
+fn calm(shared: &Shared) -> Vec<Trial> {
+    vec![
+        shared.test("the_example_deploys", basics::the_example_deploys),
+        shared.test("scale_up_and_down", basics::scale_up_and_down),
+        shared.test(
+            "a_deploy_resets_the_scale_and_says_so",
+            basics::a_deploy_resets_the_scale_and_says_so,
+        ),
+        shared.test("listings_are_sane_and_their_json_parses", basics::listings),
+        shared.test("logs_are_merged_and_followed", basics::logs_are_merged_and_followed),
+        shared.test("exec_runs_inside", basics::exec_runs_inside),
+        shared.test("logs_are_calm", quiet::calm_logs),
+        shared.test("a_release_drops_no_request", basics::a_release_drops_no_request),
+        shared.test("image_missing_is_refused", refusals::image_missing),
+        shared.test("attack_13_host_access_is_refused", refusals::attack_13_host_access),
+        shared
+            .test("fault_34_published_ports_have_one_service", refusals::fault_34_published_ports),
+        shared.test("unknown_keys_are_refused", refusals::unknown_keys),
+        shared.test("attack_26_two_admins_racing", refusals::attack_26_two_admins),
+        shared.test("attack_16_oversized_messages", refusals::attack_16_oversized),
+        shared.test("no_room_has_a_reason", waiting::no_room),
+        shared.test("constraints_follow_labels", waiting::constraints_follow_labels),
+        shared.test("fault_32_crash_loop_backs_off", waiting::fault_32_crash_loop),
+        shared.test("host_ports_spread_and_wait", waiting::host_ports),
+        shared.test("drain_and_activate", waiting::drain_and_activate),
+        shared.test("pause_keeps_what_runs", waiting::pause_keeps_what_runs),
+        shared.test(
+            "attack_02_no_or_foreign_certificate",
+            trust::attack_02_no_or_foreign_certificate,
+        ),
+        shared.test("contexts_reach_the_cluster", trust::contexts_reach_the_cluster),
+        shared.test("attack_05_wrong_tokens", joining::attack_05_wrong_tokens),
+        shared.test("names_in_use_are_refused", joining::names_in_use),
+        shared
+            .test("attack_01_worker_certificate_then_removed", trust::attack_01_worker_certificate),
+        shared.test("a_fourth_manager_joins_and_leaves", joining::a_fourth_manager),
+    ]
+}
+
+/// Everything that breaks.
+fn stormy(shared: &Shared) -> Vec<Trial> {
+    vec![
+        shared.test("fault_20_removed_by_hand", waiting::fault_20_removed_by_hand),
+        shared.test("fault_01_kill_9_leader", daemons::fault_01_kill_9_leader),
+        shared.test("fault_02_kill_9_follower", daemons::fault_02_kill_9_follower),
+        shared.test("an_edge_comes_back", daemons::an_edge_comes_back),
+        shared.test("an_edge_serves_without_a_daemon", daemons::an_edge_starts_without_a_daemon),
+        shared.test("fault_17_upgrade_moves_nothing", daemons::fault_17_upgrade),
+        shared.test("fault_05_all_daemons_at_once", daemons::fault_05_all_daemons_at_once),
+        shared.test("fault_03_two_of_three_dead", daemons::fault_03_two_of_three_dead),
+        shared.test("fault_10_leader_frozen", daemons::fault_10_leader_frozen),
+        shared.test("attack_09_expired_certificate", trust::attack_09_expired_certificate),
+        shared.test("a_short_cut_moves_nothing", hosts::a_short_cut_moves_nothing),
+        shared.test("fault_13_follower_host_cut", hosts::fault_13_follower_host_cut),
+        shared.test("fault_06_leader_host_cut", hosts::fault_06_leader_host_cut),
+        shared.test("fault_07_deaf_leader", hosts::fault_07_deaf_leader),
+        shared
+            .test("fault_08_broken_link_moves_nothing", hosts::fault_08_broken_link_moves_nothing),
+        shared.test("fault_13_power_loss", hosts::fault_13_power_loss),
+        shared.test(
+            "fault_14_volume_waits_for_its_home",
+            volumes::fault_14_volume_waits_for_its_home,
+        ),
+        shared.test("fault_18_engine_restarted", engines::fault_18_engine_restarted),
+        shared.test("fault_19_engine_hangs", engines::fault_19_engine_hangs),
+        shared.test("quorum_is_guarded", joining::quorum_is_guarded),
+        shared.test("fault_29_wiped_manager_is_replaced", joining::fault_29_wiped_manager),
+        shared.test("fault_05_all_hosts_power_cycled", daemons::fault_05_all_hosts_power_cycled),
+    ]
+}
