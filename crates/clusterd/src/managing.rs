@@ -7,7 +7,7 @@ use api::v1;
 use consensus::{Log, ProposeError, RaftService};
 use identity::{ClusterKey, Sealer};
 use manager::{Ended, Input, Link, Manager, Output, ProposalId};
-use model::{Command, NodeId, Outcome, RequestId, Shared, State, View};
+use model::{Command, NodeId, Outcome, RequestId, Shared, State, Time, View};
 use planner::{Settings, Verdict};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -144,11 +144,12 @@ impl Managing {
         }
     }
 
+    /// Brings the manager the states and the leadership, from those in force on.
     async fn follow_log(self: Arc<Self>) {
         let mut states = self.log.watch();
         let mut leads = self.log.leads();
-        let first = states.borrow_and_update().clone();
-        self.input(Input::Applied(first));
+        states.mark_changed();
+        leads.mark_changed();
         loop {
             tokio::select! {
                 moved = states.changed() => {
@@ -159,15 +160,19 @@ impl Managing {
                 moved = leads.changed() => {
                     if moved.is_err() { return; }
                     let led = *leads.borrow_and_update();
-                    match led {
-                        Some((term, cluster_now)) => {
-                            info!(term, "this manager leads");
-                            self.input(Input::Led { term, cluster_now });
-                        }
-                        None => self.input(Input::Followed),
-                    }
+                    self.leadership(led);
                 }
             }
+        }
+    }
+
+    fn leadership(&self, led: Option<(u64, Time)>) {
+        match led {
+            Some((term, cluster_now)) => {
+                info!(term, "this manager leads");
+                self.input(Input::Led { term, cluster_now });
+            }
+            None => self.input(Input::Followed),
         }
     }
 
