@@ -53,6 +53,7 @@ impl Manager {
         if let Some(paused) = self.table.alive(now, &self.timers) {
             out.push(Output::Event(Event::Stalled { paused }));
         }
+        self.table.stay_in_touch(now, self.node, &self.state, &self.timers);
         match input {
             Input::Applied(state) => self.applied(now, state, &mut out),
             Input::Led { term, cluster_now } => self.led(now, term, cluster_now, &mut out),
@@ -108,6 +109,7 @@ impl Manager {
     fn applied(&mut self, now: Time, state: Arc<State>, out: &mut Vec<Output>) {
         self.table.follow(now, &state);
         self.state = state;
+        self.table.stay_in_touch(now, self.node, &self.state, &self.timers);
         if let Some(leader) = &mut self.leader {
             leader.judging.reached(self.state.index);
             leader.planning.reached(self.state.index);
@@ -132,6 +134,7 @@ impl Manager {
         out: &mut Vec<Output>,
     ) {
         self.table.hear(now, from, heard);
+        self.table.stay_in_touch(now, self.node, &self.state, &self.timers);
         if self.state.nodes.get(&from).is_some_and(|n| n.readiness != Readiness::Ready) {
             self.judge(now, out);
         }
@@ -216,6 +219,9 @@ impl Manager {
 
     fn judge(&mut self, now: Time, out: &mut Vec<Output>) {
         let Some(leader) = self.leader.as_ref().filter(|l| l.judging.landed()) else { return };
+        if !self.table.in_touch() {
+            return;
+        }
         let cluster_now = leader.cluster_time(now);
         let answered = |n: &Node| leader.probes.silence(now, n.id) < self.timers.lost;
         let excused = |n: &Node| n.away(cluster_now) && answered(n);

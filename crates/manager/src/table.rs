@@ -25,8 +25,10 @@ struct Testimony {
 /// Who was heard when. Times are of this manager's own monotonic clock.
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
-    /// Own start, or the end of the last own stall: silence is not counted from before it.
+    /// Own start, or the end of the last own stall or isolation: silence is not counted from before it.
     awake: Time,
+    /// A majority of the voters was heard lately. Whoever is cut off from them knows about itself only.
+    in_touch: bool,
     last_seen_alive: Time,
     watches: BTreeMap<NodeId, Watch>,
     words: BTreeMap<NodeId, Testimony>,
@@ -34,7 +36,13 @@ pub(crate) struct Table {
 
 impl Table {
     pub(crate) fn new(now: Time) -> Self {
-        Self { awake: now, last_seen_alive: now, watches: BTreeMap::new(), words: BTreeMap::new() }
+        Self {
+            awake: now,
+            in_touch: false,
+            last_seen_alive: now,
+            watches: BTreeMap::new(),
+            words: BTreeMap::new(),
+        }
     }
 
     /// Notes that this manager runs. Returns the pause when it had stood still for too long.
@@ -46,6 +54,26 @@ impl Table {
         }
         self.awake = now;
         Some(paused)
+    }
+
+    /// Notes whether this manager hears a majority of the voters, itself included. When it does again,
+    /// what it missed meanwhile proves nothing, as after a stall: the others may have missed it.
+    pub(crate) fn stay_in_touch(&mut self, now: Time, own: NodeId, state: &State, timers: &Timers) {
+        let lately = |v: &NodeId| {
+            let heard = self.watches.get(v).and_then(|w| w.heard);
+            *v == own || heard.is_some_and(|h| now.since(h) < timers.suspect)
+        };
+        let heard = state.voters.iter().filter(|v| lately(v)).count();
+        let in_touch = heard > state.voters.len() / 2;
+        if in_touch && !self.in_touch {
+            self.awake = now;
+        }
+        self.in_touch = in_touch;
+    }
+
+    /// Whether this manager can tell a silent node from its own isolation.
+    pub(crate) fn in_touch(&self) -> bool {
+        self.in_touch
     }
 
     /// Watches exactly the nodes of this state, new ones from now on.
@@ -107,7 +135,7 @@ impl Table {
         Some(testimony.silences[at].1 + age)
     }
 
-    /// What this manager's own beats are to say. A node that it only has not missed for long yet, after
+    /// What this manager's own beats are to say; nothing while it is cut off from the voters. A node that it only has not missed for long yet, after
     /// its own start or stall, is left out: that would be neither "heard" nor "silent".
     pub(crate) fn testimony(
         &self,
@@ -119,7 +147,7 @@ impl Table {
         let said = |node: &NodeId| {
             let silence = self.silence(now, *node);
             let knows = silence >= limit || self.hears(now, *node, limit);
-            (*node != own && knows).then_some((*node, silence))
+            (self.in_touch && *node != own && knows).then_some((*node, silence))
         };
         self.watches.keys().filter_map(said).collect()
     }

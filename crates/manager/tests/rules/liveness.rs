@@ -76,9 +76,7 @@ fn a_broken_link_is_told_and_costs_nothing() {
 #[test]
 fn leadership_goes_to_a_voter_that_hears_all() {
     let mut world = World::leading(&THREE);
-    let all = [1, 2, 3].map(NodeId);
-    let voters = model::Change::Voters { was: [NodeId(1)].into(), to: all.into() };
-    world.apply(Command::Plan(vec![voters]));
+    world.vote(&[1, 2, 3]);
     world.deaf.insert((2, 4), world.now);
     world.cut.insert(3, world.now);
     world.run(14_000);
@@ -255,4 +253,47 @@ fn voters_are_said_at_once_when_they_change_and_again_later() {
     assert_eq!(said(&world), [(1, 2), (3, 0)]);
     world.run(15_000);
     assert_eq!(said(&world), [(1, 2), (3, 0), (3, 0)]);
+}
+
+/// All managers were cut off from each other for long, so nobody could decide. When the network is whole
+/// again, what each of them missed meanwhile proves nothing: nobody is judged that is heard soon.
+#[test]
+fn an_own_isolation_proves_nothing() {
+    let mut world = World::following(&THREE);
+    world.vote(&[1, 2, 3]);
+    world.run(12_000);
+    let before = world.state.index;
+    for n in 2..=4 {
+        world.dies(n);
+    }
+    world.run(30_000);
+    world.returns(2);
+    world.deaf.insert((2, 3), 12_000);
+    world.deaf.insert((2, 4), 12_000);
+    world.lead();
+    world.run(30_400);
+    world.run(30_600);
+    world.returns(3);
+    world.returns(4);
+    world.run(40_000);
+    assert_eq!(world.state.index, before, "nothing was proposed");
+
+    world.dies(4);
+    world.run(44_500);
+    assert_eq!(world.readiness(4), Lost, "what it misses from then on counts");
+}
+
+#[test]
+fn who_is_cut_off_from_the_voters_does_not_testify() {
+    let mut world = World::following(&THREE);
+    world.vote(&[1, 2, 3]);
+    world.run(12_000);
+    let says = |world: &World| world.manager.testimony(model::Time(world.now)).len();
+    assert_eq!(says(&world), 3);
+    world.dies(2);
+    world.run(15_000);
+    assert_eq!(says(&world), 3, "one voter less is still a majority");
+    world.dies(3);
+    world.run(18_000);
+    assert_eq!(says(&world), 0);
 }

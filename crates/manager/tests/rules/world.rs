@@ -120,6 +120,12 @@ impl World {
         self.input(Input::Applied(Arc::new(self.state.clone())));
     }
 
+    /// These nodes vote instead of node 1 alone.
+    pub(crate) fn vote(&mut self, voters: &[u64]) {
+        let to = voters.iter().map(|n| NodeId(*n)).collect();
+        self.apply(Command::Plan(vec![model::Change::Voters { was: [NodeId(1)].into(), to }]));
+    }
+
     /// Applies a command.
     pub(crate) fn apply(&mut self, command: Command) {
         self.state.apply(self.state.index + 1, &entry(self.now + SKEW, command));
