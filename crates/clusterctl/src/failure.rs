@@ -125,9 +125,15 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// Whether the cluster said that it cannot decide anything now: repeating would not help.
+/// Whether the cluster said that it cannot decide anything now: repeating would not help. `no quorum (2/3)`
+/// means that enough voters are there and have no leader yet, which passes.
 pub(crate) fn lacks_quorum(message: &str) -> bool {
-    message.to_ascii_lowercase().starts_with("no quorum")
+    let Some(rest) = message.strip_prefix("no quorum") else { return false };
+    let counts = rest.trim_start_matches([' ', '(']).split([')', '/']);
+    match *counts.map(|n| n.trim().parse::<u64>().ok()).take(2).collect::<Vec<_>>() {
+        [Some(ready), Some(voters)] => ready * 2 <= voters,
+        _ => true,
+    }
 }
 
 /// An error with its sources in one line, without repeating what was said already.
@@ -162,6 +168,15 @@ mod tests {
         assert_eq!(code(Status::unavailable("no quorum (1/3)")), 3);
         assert_eq!(code(Status::deadline_exceeded("a")), 3);
         assert_eq!(code(Status::from_error(Box::new(io::Error::other("reset")))), 3);
+    }
+
+    #[test]
+    fn a_majority_without_a_leader_is_no_lost_quorum() {
+        assert!(lacks_quorum("no quorum (1/3)"));
+        assert!(lacks_quorum("no quorum (2/4)"));
+        assert!(lacks_quorum("no quorum: nothing was stored; try again"));
+        assert!(!lacks_quorum("no quorum (2/3)"));
+        assert!(!lacks_quorum("leader changed, retry"));
     }
 
     #[test]

@@ -179,11 +179,19 @@ fn folder_of(file: &Path, here: &Path) -> Result<PathBuf, Failure> {
 
 fn source(path: &Path, here: &Path) -> Result<SourceFile, Failure> {
     let failed = |e: io::Error| Failure::file("read", path, &e);
-    if path == Path::new("-") {
-        let bytes = limited(io::stdin().lock()).map_err(failed)?;
+    let stdin = path == Path::new("-");
+    let read = if stdin { limited(io::stdin().lock()) } else { File::open(path).and_then(limited) };
+    let bytes = read.map_err(failed)?;
+    if bytes.len() > COMPOSE_BYTES {
+        let most = COMPOSE_BYTES >> 20;
+        return Err(Failure::refused(format!(
+            "{} is too large: more than {most} MiB",
+            path.display()
+        )));
+    }
+    if stdin {
         return Ok(SourceFile { name: "<stdin>".into(), bytes });
     }
-    let bytes = File::open(path).and_then(limited).map_err(failed)?;
     // As short as it can be said from here: it stands before every complaint.
     let name = path.strip_prefix(here).unwrap_or(path);
     Ok(SourceFile { name: name.to_string_lossy().into_owned(), bytes })
