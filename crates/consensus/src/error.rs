@@ -117,6 +117,9 @@ pub enum ProposeError {
         /// All voters.
         voters: usize,
     },
+    /// A majority is there, or may be, but none of it came to lead in time. Nothing was taken.
+    #[error("no leader was elected in time, retry")]
+    NoLeader,
     /// The leader changed while the command was on its way: it may or may not be carried out. Retry with
     /// the same request id.
     #[error("leader changed, retry")]
@@ -154,6 +157,9 @@ pub enum ReadError {
         /// All voters.
         voters: usize,
     },
+    /// A majority is there, or may be, but none of it came to lead in time.
+    #[error("no leader was elected in time, retry")]
+    NoLeader,
     /// This member's log has stopped.
     #[error("this manager's log has stopped")]
     Stopped,

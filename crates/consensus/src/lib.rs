@@ -12,6 +12,8 @@
 mod clock;
 mod encoding;
 mod error;
+#[cfg(test)]
+mod golden;
 mod leading;
 mod log;
 mod machine;
@@ -19,6 +21,8 @@ mod open;
 mod propose;
 mod reconcile;
 mod snapshots;
+#[cfg(test)]
+mod stops;
 mod store;
 mod transport;
 mod types;

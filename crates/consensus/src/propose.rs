@@ -87,6 +87,7 @@ impl Log {
             }
             self.inner.again(until).await.map_err(|e| match e {
                 ProposeError::NoQuorum { ready, voters } => ReadError::NoQuorum { ready, voters },
+                ProposeError::NoLeader => ReadError::NoLeader,
                 _ => ReadError::Stopped,
             })?;
         }
@@ -101,7 +102,10 @@ impl Inner {
 
     fn no_quorum(&self) -> ProposeError {
         let (ready, voters) = self.quorum();
-        ProposeError::NoQuorum { ready, voters }
+        match ready * 2 > voters || voters == 0 {
+            true => ProposeError::NoLeader,
+            false => ProposeError::NoQuorum { ready, voters },
+        }
     }
 
     /// Waits a little before the next try, or says that there is none.

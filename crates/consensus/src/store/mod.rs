@@ -2,6 +2,10 @@
 //! acknowledged when they are durable, in order. Start at [`Store`].
 
 pub(crate) mod disk;
+#[cfg(test)]
+mod power_loss;
+#[cfg(test)]
+mod tests;
 pub(crate) mod writer;
 
 use crate::encoding::seal;

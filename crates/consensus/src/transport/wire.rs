@@ -232,7 +232,7 @@ impl From<Result<(u64, Outcome), ProposeError>> for Proposed {
     fn from(result: Result<(u64, Outcome), ProposeError>) -> Self {
         match result {
             Ok((index, outcome)) => Self::Applied(index, outcome),
-            Err(ProposeError::NotLeader) => Self::NotTaken,
+            Err(ProposeError::NotLeader | ProposeError::NoLeader) => Self::NotTaken,
             Err(ProposeError::NoQuorum { ready, voters }) => Self::NoQuorum(ready, voters),
             Err(ProposeError::TooLarge { bytes, limit }) => Self::TooLarge(bytes, limit),
             Err(ProposeError::Stopped) => Self::Stopped,

@@ -1,7 +1,8 @@
 //! Members in one process over real sockets on loopback. A connection says who calls in its first eight
 //! bytes, which stands for the certificate; a member can be cut off, so that its bytes stop flowing.
 
-#![allow(dead_code, reason = "each test file uses a part")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use consensus::{Config, Connector, FOUNDER, Log, OpenError, PeerCheck};
 use hyper_util::rt::TokioIo;

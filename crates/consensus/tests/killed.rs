@@ -1,0 +1,67 @@
+//! The whole process is killed while it writes, again and again; what it acknowledged is there.
+
+mod support;
+
+use consensus::FOUNDER;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+use support::{Cluster, label, labelled};
+
+const FOLDER: &str = "CONSENSUS_KILLED_FOLDER";
+
+/// Not a test by itself: what the killed process runs.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "run by the test below, in a process of its own"]
+async fn writer() {
+    let dir = PathBuf::from(std::env::var_os(FOLDER).expect("it is run by the test below"));
+    let mut cluster = Cluster::new();
+    cluster.snapshot_every = 40;
+    cluster.keep = 5;
+    let log = cluster.open(FOUNDER, &dir).await.unwrap();
+    log.leads().wait_for(Option::is_some).await.unwrap();
+    let from = labelled(&log, "n").map_or(0, |n| n.parse::<u64>().unwrap() + 1);
+    for n in from.. {
+        log.propose(label("n", &n.to_string()), None).await.unwrap();
+        println!("acknowledged {n}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_survives_a_kill() {
+    let mut cluster = Cluster::new().of(1).await;
+    let dir = cluster.folder(FOUNDER);
+    cluster.kill(FOUNDER).await;
+    let mut acknowledged = 0;
+    for round in 1..=6_u64 {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "writer", "--ignored", "--nocapture"])
+            .env(FOLDER, &dir)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let wanted = acknowledged + 20 + round * 17;
+        let mut take = || {
+            let line = lines.next()?.unwrap();
+            Some(line.rsplit_once("acknowledged ").and_then(|(_, n)| n.parse::<u64>().ok()))
+        };
+        while acknowledged < wanted {
+            acknowledged = take().expect("it writes on").unwrap_or(acknowledged);
+        }
+        std::thread::sleep(Duration::from_micros(round * 731));
+        child.kill().unwrap();
+        while let Some(line) = take() {
+            acknowledged = line.unwrap_or(acknowledged);
+        }
+        child.wait().unwrap();
+        let log = cluster.open(FOUNDER, &dir).await.unwrap();
+        log.leads().wait_for(Option::is_some).await.unwrap();
+        let held: u64 = labelled(&log, "n").unwrap().parse().unwrap();
+        assert!(held >= acknowledged, "round {round}: {held} held, {acknowledged} acknowledged");
+        acknowledged = held;
+        log.shutdown().await;
+    }
+}
