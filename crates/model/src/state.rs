@@ -142,6 +142,12 @@ impl State {
         (rest.iter().filter(ready).count() as u32, rest.len() as u32 / 2 + 1)
     }
 
+    /// The newest task of a slot.
+    pub(crate) fn newest_in(&self, service: ServiceId, slot: Slot) -> Option<TaskId> {
+        let (s, at, task) = self.by_slot.get_prev(&(service, slot, LAST))?;
+        (*s == service && *at == slot).then_some(*task)
+    }
+
     /// Whether a node is known to have room for a task without looking at each of its tasks.
     pub(crate) fn has_few_tasks(&self, node: NodeId) -> bool {
         self.by_node.range((node, FIRST)..=(node, LAST)).nth(TASKS_PER_NODE - 1).is_none()

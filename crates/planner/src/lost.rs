@@ -54,14 +54,29 @@ pub(crate) fn out_of_reach(t: &Tables<'_>, node: &Node) -> Option<Cause> {
 }
 
 /// Whether a task is believed to be well: others of its slot may be stopped for it, and the next one's
-/// turn has come. What a node that was lost said earlier is believed once it is heard steadily again.
+/// turn has come.
 pub(crate) fn settled(t: &Tables<'_>, g: &Group<'_>, held: &Held<'_>) -> bool {
-    let node = t.nodes[held.node];
-    held.task.serving()
-        && node.readiness == Readiness::Ready
-        && node.facts.engine_ready
-        && t.now >= heard_from(t, node)
-        && t.now >= watched_until(g.spec_of(held.task), held.task)
+    let watched = || t.now >= watched_until(g.spec_of(held.task), held.task);
+    held.calm || held.task.serving() && believed(t, t.nodes[held.node]) && watched()
+}
+
+/// Whether tasks on a node may be calm: it is believed, and is not to be emptied.
+pub(crate) fn sound(t: &Tables<'_>, node: &Node) -> bool {
+    believed(t, node) && node.availability != Availability::Drain
+}
+
+/// Whether a task on a sound node may stay and is settled, so that nothing is to be done about it.
+pub(crate) fn calm(now: Time, g: &Group<'_>, node: &Node, task: &Task) -> bool {
+    g.current(task)
+        && task.serving()
+        && now >= watched_until(g.spec, task)
+        && (g.spec.placement.constraints.is_empty() || satisfies(node, g.spec))
+}
+
+/// Whether what a node says of its tasks is believed. What one that was lost said earlier is, once it is
+/// heard steadily again.
+fn believed(t: &Tables<'_>, node: &Node) -> bool {
+    node.readiness == Readiness::Ready && node.facts.engine_ready && t.now >= heard_from(t, node)
 }
 
 /// When a task, if it stays healthy, will have been watched for long enough.

@@ -26,14 +26,14 @@ pub(crate) fn wish<'g, 'a>(t: &Tables<'a>, g: &'g Group<'a>) -> Wish<'g, 'a> {
 /// Whether a slot is in use: a task of it is wanted, or ended by itself.
 fn in_use(copies: &[Held<'_>]) -> bool {
     let ended_itself = || last_word(copies).is_some_and(|h| h.task.wanted == Wanted::Run);
-    copies.iter().any(|h| h.task.live()) || ended_itself()
+    copies.iter().any(|h| h.calm || h.task.live()) || ended_itself()
 }
 
 fn a_number<'g, 'a>(t: &Tables<'a>, g: &'g Group<'a>) -> Wish<'g, 'a> {
     let mut wish = Wish::default();
     let mut returning: Vec<&[Held<'a>]> = Vec::new();
     for copies in g.slots() {
-        match (copies[0].task.slot, in_use(copies)) {
+        match (copies[0].slot, in_use(copies)) {
             (Slot::Node(_), true) => wish.surplus.push((copies, Cause::ScaledDown)),
             (Slot::Number(_), true) => wish.kept.push(copies),
             (Slot::Number(_), false) if is_returning(g, copies) => returning.push(copies),
@@ -44,7 +44,7 @@ fn a_number<'g, 'a>(t: &Tables<'a>, g: &'g Group<'a>) -> Wish<'g, 'a> {
     if wish.kept.len() > scale {
         let victims = too_many(t, g, &wish.kept, wish.kept.len() - scale);
         let (gone, kept): (Vec<_>, Vec<_>) =
-            wish.kept.iter().partition(|c| victims.contains(&c[0].task.slot));
+            wish.kept.iter().partition(|c| victims.contains(&c[0].slot));
         wish.kept = kept;
         wish.surplus.extend(gone.into_iter().map(|c| (c, Cause::ScaledDown)));
     }
@@ -71,10 +71,10 @@ fn fill<'g, 'a>(
     if lacking == 0 {
         return;
     }
-    let mut taken: BTreeSet<Slot> = wish.kept.iter().map(|c| c[0].task.slot).collect();
+    let mut taken: BTreeSet<Slot> = wish.kept.iter().map(|c| c[0].slot).collect();
     for copies in returning.iter().take(lacking) {
-        taken.insert(copies[0].task.slot);
-        wish.missing.push((copies[0].task.slot, copies));
+        taken.insert(copies[0].slot);
+        wish.missing.push((copies[0].slot, copies));
     }
     let free = (1u32..).map(Slot::Number).filter(|s| !taken.contains(s));
     for slot in free.take(lacking - returning.len().min(lacking)) {
@@ -83,8 +83,8 @@ fn fill<'g, 'a>(
 }
 
 fn tasks_in<'g, 'a>(g: &'g Group<'a>, slot: Slot) -> &'g [Held<'a>] {
-    let from = g.tasks.partition_point(|h| h.task.slot < slot);
-    let len = g.tasks[from..].partition_point(|h| h.task.slot == slot);
+    let from = g.tasks.partition_point(|h| h.slot < slot);
+    let len = g.tasks[from..].partition_point(|h| h.slot == slot);
     &g.tasks[from..from + len]
 }
 
@@ -107,10 +107,10 @@ fn too_many(t: &Tables<'_>, g: &Group<'_>, kept: &[&[Held<'_>]], count: usize) -
     let crowding = crowding(t, g, &worth);
     let mut order: Vec<usize> = (0..kept.len()).collect();
     order.sort_by_key(|i| {
-        let slot = kept[*i][0].task.slot;
+        let slot = kept[*i][0].slot;
         (worth[*i].0, std::cmp::Reverse(crowding[*i]), std::cmp::Reverse(slot))
     });
-    order.into_iter().take(count).map(|i| kept[i][0].task.slot).collect()
+    order.into_iter().take(count).map(|i| kept[i][0].slot).collect()
 }
 
 fn worth(t: &Tables<'_>, g: &Group<'_>, copies: &[Held<'_>]) -> (Worth, Option<usize>) {
@@ -166,7 +166,7 @@ fn queue_up<K: Ord>(
 fn each_node<'g, 'a>(t: &Tables<'a>, g: &'g Group<'a>) -> Wish<'g, 'a> {
     let mut wish = Wish::default();
     for copies in g.slots().filter(|c| in_use(c)) {
-        let node = match copies[0].task.slot {
+        let node = match copies[0].slot {
             Slot::Node(id) => t.node_of(id).map(|i| t.nodes[i]),
             Slot::Number(_) => None,
         };

@@ -53,9 +53,12 @@ fn keep<'g, 'a>(
     progress: &mut Progress<'g, 'a>,
     draft: &mut Draft,
 ) {
+    if let [Held { calm: true, .. }] = copies {
+        return;
+    }
     let g = &t.groups[index];
     let Some((best, standing)) = best(t, g, copies) else {
-        let slot = copies[0].task.slot;
+        let slot = copies[0].slot;
         return fill(t, index, slot, copies, progress, draft);
     };
     let ready = t.nodes[best.node].readiness == Readiness::Ready;

@@ -2,13 +2,22 @@
 //! over the state; never changed afterwards.
 
 use crate::Settings;
-use model::{Node, NodeId, Service, ServiceId, ServiceSpec, State, Task, Time};
+use crate::lost::{calm, sound};
+use model::{Node, NodeId, Service, ServiceId, ServiceSpec, Slot, State, Task, Time};
 
-/// A task and the index of its node.
+/// A task, and what most of the pass asks of it: most tasks are calm, and are never looked at again.
 #[derive(Clone, Copy)]
 pub(crate) struct Held<'a> {
     pub(crate) task: &'a Task,
+    pub(crate) slot: Slot,
+    /// Index of its node.
     pub(crate) node: usize,
+    /// It is live, may stay, and is believed to be well.
+    pub(crate) calm: bool,
+    /// It takes room: it has not ended.
+    pub(crate) holds: bool,
+    /// Its node's last word on the memory left does not include it.
+    pub(crate) unread: bool,
 }
 
 /// The task that has the last word on a slot in which none is live: the one that ended last, one that
@@ -24,12 +33,14 @@ pub(crate) struct Group<'a> {
     /// The current spec.
     pub(crate) spec: &'a ServiceSpec,
     pub(crate) tasks: Vec<Held<'a>>,
+    /// Memory that its tasks are observed to use, and how many tasks that is.
+    pub(crate) observed: (u64, u64),
 }
 
 impl<'a> Group<'a> {
     /// The tasks of each slot that has any, in order of slots.
     pub(crate) fn slots(&self) -> impl Iterator<Item = &[Held<'a>]> {
-        self.tasks.chunk_by(|a, b| a.task.slot == b.task.slot)
+        self.tasks.chunk_by(|a, b| a.slot == b.slot)
     }
 
     /// The spec that a task runs.
@@ -60,22 +71,22 @@ pub(crate) struct Tables<'a> {
 impl<'a> Tables<'a> {
     pub(crate) fn new(state: &'a State, now: Time, settings: &'a Settings) -> Self {
         let nodes: Vec<&Node> = state.nodes.values().collect();
-        let group =
-            |service: &'a Service| Group { service, spec: service.spec(), tasks: Vec::new() };
-        let mut tables = Self {
-            state,
-            now,
-            settings,
-            nodes,
-            groups: state.services.values().map(group).collect(),
+        let group = |service: &'a Service| Group {
+            service,
+            spec: service.spec(),
+            tasks: Vec::new(),
+            observed: (0, 0),
         };
+        let groups = state.services.values().map(group).collect();
+        let mut tables = Self { state, now, settings, nodes, groups };
         tables.sort_in_tasks();
         tables
     }
 
-    /// Tasks come in order of identity, so those made together come together: the last service and node
-    /// are tried before they are searched for.
+    /// Tasks come in order of identity, so those made together come together: the last service is tried
+    /// before one is searched for.
     fn sort_in_tasks(&mut self) {
+        let sound: Vec<bool> = self.nodes.iter().map(|node| sound(self, node)).collect();
         let mut at = 0;
         for task in self.state.tasks.values() {
             if self.groups.get(at).is_none_or(|g| g.service.id != task.service) {
@@ -83,10 +94,23 @@ impl<'a> Tables<'a> {
                 at = found;
             }
             let Some(node) = self.node_of(task.node) else { continue };
-            self.groups[at].tasks.push(Held { task, node });
+            let (group, on) = (&mut self.groups[at], self.nodes[node]);
+            let holds = task.holds();
+            if holds && task.memory > 0 {
+                group.observed =
+                    (group.observed.0.saturating_add(task.memory), group.observed.1 + 1);
+            }
+            group.tasks.push(Held {
+                task,
+                slot: task.slot,
+                node,
+                calm: sound[node] && calm(self.now, group, on, task),
+                holds,
+                unread: holds && task.running_since.is_none_or(|since| since >= on.facts_at),
+            });
         }
         for group in &mut self.groups {
-            group.tasks.sort_by_key(|h| (h.task.slot, h.task.id));
+            group.tasks.sort_by_key(|h| h.slot);
         }
     }
 

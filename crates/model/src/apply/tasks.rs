@@ -61,7 +61,7 @@ impl State {
         };
         let current =
             self.services.get(service).is_some_and(|s| s.generation == *generation && !s.removed);
-        let newest_is = self.tasks_in(*service, *slot).last().map(|t| t.id);
+        let newest_is = self.newest_in(*service, *slot);
         let room = self.has_few_tasks(*node)
             || self.tasks_on(*node).filter(|t| t.holds()).count() < TASKS_PER_NODE;
         if !current || newest_is != *newest || !self.nodes.contains_key(node) || !room {

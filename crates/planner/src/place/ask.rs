@@ -6,7 +6,7 @@ use super::room::Room;
 use crate::draft::Opening;
 use crate::lost::out_of_reach;
 use crate::restart::{FAILURES_PER_NODE, tries};
-use crate::tables::{Group, Tables};
+use crate::tables::{Group, Held, Tables};
 use model::{Node, SlotRecord};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -48,10 +48,9 @@ impl<'r, 'a> Ask<'r, 'a> {
             replaces: None,
             record: None,
         };
-        for held in g.tasks.iter().filter(|h| h.task.live()) {
-            if out_of_reach(t, t.nodes[held.node]).is_none() {
-                ask.took(held.node);
-            }
+        let counts = |h: &&Held<'_>| h.task.live() && out_of_reach(t, t.nodes[h.node]).is_none();
+        for held in g.tasks.iter().filter(|h| h.calm || counts(h)) {
+            ask.took(held.node);
         }
         ask.look_for_neighbours(t, room, refers, group);
         ask
@@ -128,7 +127,7 @@ impl<'r, 'a> Ask<'r, 'a> {
 /// By node: whether a service has a live copy there, or this plan has given it one.
 fn copies(t: &Tables<'_>, room: &Room<'_>, group: usize) -> Vec<bool> {
     let mut there = vec![false; t.nodes.len()];
-    for held in t.groups[group].tasks.iter().filter(|h| h.task.live()) {
+    for held in t.groups[group].tasks.iter().filter(|h| h.calm || h.task.live()) {
         there[held.node] = true;
     }
     for node in room.placed.get(&group).into_iter().flatten() {

@@ -2,7 +2,7 @@
 
 use super::filters::closed;
 use crate::Why;
-use crate::tables::{Group, Held, Tables};
+use crate::tables::{Group, Tables};
 use model::limits::UNOBSERVED_MEMORY;
 use model::{Node, Protocol, ServiceSpec, VolumeKey};
 use std::collections::BTreeMap;
@@ -47,17 +47,13 @@ impl<'a> Room<'a> {
             homes: BTreeMap::new(),
         };
         for (index, group) in t.groups.iter().enumerate() {
-            for held in group.tasks.iter().filter(|h| h.task.holds()) {
-                room.count(index, group.spec_of(held.task), held);
+            for held in group.tasks.iter().filter(|h| h.holds) {
+                let spec = if held.calm { group.spec } else { group.spec_of(held.task) };
+                let charge = if held.unread { room.charges[index] } else { 0 };
+                room.rows[held.node].give(spec, charge);
             }
         }
         room
-    }
-
-    fn count(&mut self, group: usize, spec: &ServiceSpec, held: &Held<'_>) {
-        let read_at = self.nodes[held.node].facts_at;
-        let unread = held.task.running_since.is_none_or(|since| since >= read_at);
-        self.rows[held.node].give(spec, if unread { self.charges[group] } else { 0 });
     }
 
     /// A copy of a service goes to a node.
@@ -90,11 +86,7 @@ impl Row {
 /// Memory that one more copy of a service is expected to use: the mean of what its copies are observed
 /// to use, else what it reserves; never less than a floor.
 fn charge(group: &Group<'_>) -> u64 {
-    let (mut sum, mut count) = (0u64, 0u64);
-    for used in group.tasks.iter().filter(|h| h.task.holds()).map(|h| h.task.memory) {
-        sum = sum.saturating_add(used);
-        count += u64::from(used > 0);
-    }
+    let (sum, count) = group.observed;
     let mean = sum.checked_div(count).unwrap_or(group.spec.resources.reserved_memory);
     mean.max(UNOBSERVED_MEMORY)
 }
