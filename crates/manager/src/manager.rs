@@ -107,7 +107,7 @@ impl Manager {
     }
 
     fn applied(&mut self, now: Time, state: Arc<State>, out: &mut Vec<Output>) {
-        self.table.follow(now, &state);
+        self.table.follow(now, &self.state, &state);
         self.state = state;
         self.table.stay_in_touch(now, self.node, &self.state, &self.timers);
         if let Some(leader) = &mut self.leader {

@@ -76,15 +76,20 @@ impl Table {
         self.in_touch
     }
 
-    /// Watches exactly the nodes of this state, new ones from now on.
-    pub(crate) fn follow(&mut self, now: Time, state: &State) {
-        self.watches.retain(|node, _| state.nodes.contains_key(node));
-        self.words.retain(|node, _| state.nodes.contains_key(node));
-        if self.watches.len() == state.nodes.len() {
+    /// Watches exactly the nodes of this state, new ones from now on. One that took back its announced
+    /// absence did so a moment ago: its silence counts anew, so that its first beat is not too late.
+    pub(crate) fn follow(&mut self, now: Time, was: &State, is: &State) {
+        if was.nodes.ptr_eq(&is.nodes) {
             return;
         }
-        for node in state.nodes.keys() {
-            self.watches.entry(*node).or_insert(Watch { since: now, heard: None });
+        self.watches.retain(|node, _| is.nodes.contains_key(node));
+        self.words.retain(|node, _| is.nodes.contains_key(node));
+        for (id, node) in &is.nodes {
+            let watch = self.watches.entry(*id).or_insert(Watch { since: now, heard: None });
+            let was_away = was.nodes.get(id).is_some_and(|n| n.away_until.is_some());
+            if was_away && node.away_until.is_none() {
+                watch.since = now;
+            }
         }
     }
 

@@ -225,6 +225,24 @@ fn an_absent_node_is_not_lost_while_its_host_answers() {
     assert_eq!(world.readiness(4), Lost, "the host does not answer");
 }
 
+/// The daemon is back and says so through the log before its first beat arrives: not lost in between.
+#[test]
+fn who_takes_back_an_absence_has_time_for_a_beat() {
+    let mut world = World::leading(&THREE);
+    let facts = world.state.nodes[&NodeId(4)].facts.clone();
+    let says = |away| Refresh { node: NodeId(4), facts: facts.clone(), address: None, away };
+    world.apply(Command::Refresh(says(Some(ms(60_000)))));
+    world.answers = true;
+    world.dies(4);
+    world.run(30_000);
+    assert_eq!(world.readiness(4), Suspect);
+    world.apply(Command::Refresh(says(None)));
+    world.run(33_000);
+    assert_eq!(world.readiness(4), Suspect);
+    world.run(34_500);
+    assert_eq!(world.readiness(4), Lost, "it did not beat after all");
+}
+
 #[test]
 fn verdicts_that_fail_are_proposed_again() {
     let mut world = World::leading(&THREE);
