@@ -227,3 +227,40 @@ fn nodes_that_take_nothing_say_why() {
     }
     assert!(words.starts_with("1: 1 node "), "{words}");
 }
+
+#[test]
+fn a_global_copy_waits_for_its_own_node() {
+    let mut w = World::new(2);
+    w.refresh(2, |f| f.disk_pressure = true);
+    w.deploy("agent", crate::world::global());
+    w.settle();
+    assert_eq!(w.nodes_of("agent"), ["node1"]);
+    let node = w.node(2);
+    assert_eq!(w.waits(), [format!("node{node}: node2 is short of disk space")]);
+}
+
+#[test]
+fn observed_memory_is_charged_where_none_is_reserved() {
+    let mut w = World::new(1);
+    w.refresh(1, |f| f.memory_free = GIB);
+    w.deploy("web", spec(1));
+    w.settle();
+    let task = w.live("web")[0].clone();
+    let status = model::TaskStatus {
+        task: task.id,
+        state: model::TaskState::Running,
+        healthy: true,
+        address: None,
+        memory: 400 * MIB,
+        restarts_in_place: 0,
+    };
+    let (node, deleted_volumes) = (task.node, Vec::new());
+    let report = model::Report { node, statuses: vec![status], deleted_volumes };
+    w.apply(model::Command::Report(report));
+    w.now = w.now + secs(30);
+    w.refresh(1, |f| f.memory_free = GIB);
+    w.scale("web", 4);
+    w.settle();
+    assert_eq!(w.live("web").len(), 3);
+    assert_eq!(w.waits(), ["4: 1 node lacks memory (need 400 MiB, has 224 MiB)"]);
+}

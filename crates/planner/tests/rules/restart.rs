@@ -194,3 +194,21 @@ fn a_wait_in_progress_outlives_a_leader() {
     assert_eq!(due, Some(w.now + secs(2)));
     assert!(due > Some(Time::ZERO));
 }
+
+#[test]
+fn a_job_that_ran_twice_for_a_while_completes_once() {
+    let mut w = World::new(3);
+    w.deploy("job", policy(RestartCondition::Never, None));
+    w.run(secs(10));
+    let first = w.live("job")[0].clone();
+    let n = (1..=3).find(|n| w.node(*n) == first.node).unwrap();
+    w.judge(n, model::Readiness::Lost);
+    w.run(secs(10));
+    w.judge(n, model::Readiness::Ready);
+    w.run(secs(10));
+    assert_eq!(w.live("job"), [w.state.tasks[&first.id].clone()], "the copy is stopped again");
+    w.exits(first.id, 0);
+    w.run(secs(1_000));
+    assert!(w.live("job").is_empty());
+    assert_eq!(w.waits(), ["1: not restarted: completed"]);
+}

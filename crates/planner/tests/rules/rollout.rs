@@ -222,3 +222,57 @@ fn a_volume_has_one_writer_across_a_removal() {
     w.exits(old, 0);
     assert_eq!(creates(&w.step()).len(), 1);
 }
+
+#[test]
+fn a_lost_node_does_not_hold_up_a_deploy() {
+    let mut w = World::new(3);
+    let mut single = spec(3);
+    single.placement.max_replicas_per_node = Some(1);
+    w.deploy("web", single.clone());
+    w.run(secs(10));
+    w.judge(3, model::Readiness::Lost);
+    w.run(secs(10));
+    assert_eq!(w.waits(), ["3: 2 nodes have a copy already, 1 is lost"]);
+    w.deploy("web", image("web:2", single));
+    w.run(secs(60));
+    assert_eq!(new_ones(&w), 2);
+}
+
+#[test]
+fn a_new_generation_that_fits_nowhere_takes_only_one_copy_down() {
+    let mut w = World::new(1);
+    let mut old = spec(3);
+    old.update.order = Some(UpdateOrder::StopFirst);
+    w.deploy("web", old.clone());
+    w.run(secs(10));
+    w.deploy("web", image("web:2", crate::world::reserving(100 * crate::world::GIB, old)));
+    w.run(secs(600));
+    assert_eq!(serving(&w), 2);
+    assert_eq!(w.waits(), ["1: 1 node lacks memory (need 100 GiB, has 8 GiB)"]);
+}
+
+#[test]
+fn a_global_service_is_updated_node_by_node() {
+    let mut w = World::new(3);
+    w.deploy("web", crate::world::global());
+    w.run(secs(10));
+    w.deploy("web", image("web:2", crate::world::global()));
+    assert_eq!(creates(&w.step()).len(), 1);
+    w.run(secs(60));
+    assert_eq!((new_ones(&w), w.live("web").len()), (3, 3));
+    assert_eq!(w.per_node("web"), [1, 1, 1]);
+}
+
+#[test]
+fn old_copies_that_do_not_serve_are_not_waited_for() {
+    let mut w = World::new(3);
+    w.deploy("web", spec(3));
+    w.settle();
+    for task in w.live("web") {
+        w.report(task.id, TaskState::Running, false);
+    }
+    w.deploy("web", image("web:2", spec(3)));
+    assert_eq!(stops(&w.step()).len(), 3);
+    w.settle();
+    assert_eq!(new_ones(&w), 3);
+}
