@@ -1,4 +1,4 @@
-//! The encoding of everything this crate stores or sends: a format version, a CRC-32, then MessagePack
+//! The encoding of everything this crate stores or sends: a format version, a CRC-32, then `MessagePack`
 //! with named fields. A golden file per released version proves that it can still be read.
 
 use serde::de::{DeserializeOwned, Visitor};

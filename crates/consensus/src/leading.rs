@@ -115,9 +115,10 @@ impl Inner {
         });
         let applied = metrics.last_applied.map(|l| l.leader_id.term) == Some(metrics.current_term);
         let quorum = quorum_age(metrics) <= self.config.timers.election_max * 3;
-        match metrics.state == ServerState::Leader && applied && quorum {
-            true => self.lead(metrics.current_term),
-            false => self.step_down(),
+        if metrics.state == ServerState::Leader && applied && quorum {
+            self.lead(metrics.current_term);
+        } else {
+            self.step_down();
         }
         false
     }
@@ -142,10 +143,10 @@ impl Inner {
     }
 
     pub(crate) fn contact_age(&self) -> Duration {
-        match self.leadership.borrow().is_leader {
-            true => quorum_age(&self.raft.metrics().borrow_watched()),
-            false => self.contact.age(),
+        if self.leadership.borrow().is_leader {
+            return quorum_age(&self.raft.metrics().borrow_watched());
         }
+        self.contact.age()
     }
 
     /// Voters that answer this member, itself included, and all voters.

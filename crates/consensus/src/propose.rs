@@ -19,6 +19,8 @@ use tonic::Code;
 
 /// How long a leader with a quorum is waited for.
 const QUORUM: Duration = Duration::from_secs(2);
+/// How long a leader that was asked may go without a quorum: a little less, so that the answer is in time.
+const SILENCE: Duration = Duration::from_millis(1_800);
 /// How long a leader with a quorum may take to carry out a command.
 const ANSWER: Duration = Duration::from_secs(10);
 /// Pause before the next try, and between two looks at the quorum.
@@ -102,10 +104,10 @@ impl Inner {
 
     fn no_quorum(&self) -> ProposeError {
         let (ready, voters) = self.quorum();
-        match ready * 2 > voters || voters == 0 {
-            true => ProposeError::NoLeader,
-            false => ProposeError::NoQuorum { ready, voters },
+        if ready * 2 > voters || voters == 0 {
+            return ProposeError::NoLeader;
         }
+        ProposeError::NoQuorum { ready, voters }
     }
 
     /// Waits a little before the next try, or says that there is none.
@@ -145,7 +147,7 @@ impl Inner {
                     if self.stopped() {
                         return Err(ProposeError::Stopped);
                     }
-                    if waited > QUORUM - PAUSE * 8 && self.contact_age() > QUORUM / 2 {
+                    if waited > SILENCE && self.contact_age() > SILENCE / 2 {
                         return Err(self.no_quorum());
                     }
                     if waited > ANSWER {

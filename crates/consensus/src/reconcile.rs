@@ -128,10 +128,10 @@ impl Inner {
             (address != member.address).then_some((*node, Member { address, disk }))
         });
         let moved: BTreeMap<u64, Member> = moved.collect();
-        match moved.is_empty() {
-            true => Ok(()),
-            false => self.change(ChangeMembers::SetNodes(moved)).await,
+        if moved.is_empty() {
+            return Ok(());
         }
+        self.change(ChangeMembers::SetNodes(moved)).await
     }
 
     /// Admits who answers; says who does not.
@@ -190,9 +190,9 @@ impl Inner {
         let extra = members.nodes().map(|(n, _)| *n);
         let extra: BTreeSet<u64> =
             extra.filter(|n| !wish.all.contains(n) && !voters.contains(n)).collect();
-        match extra.is_empty() {
-            true => Ok(()),
-            false => self.change(ChangeMembers::RemoveNodes(extra)).await,
+        if extra.is_empty() {
+            return Ok(());
         }
+        self.change(ChangeMembers::RemoveNodes(extra)).await
     }
 }

@@ -113,10 +113,9 @@ impl From<&Vote> for VoteRecord {
 
 impl From<VoteRecord> for Vote {
     fn from(vote: VoteRecord) -> Self {
-        match vote.committed {
-            true => Self::new_committed(vote.term, vote.node),
-            false => Self::new(vote.term, vote.node),
-        }
+        let mut given = Self::new(vote.term, vote.node);
+        given.committed = vote.committed;
+        given
     }
 }
 

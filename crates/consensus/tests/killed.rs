@@ -51,7 +51,7 @@ async fn what_was_acknowledged_survives_a_kill() {
         while acknowledged < wanted {
             acknowledged = take().expect("it writes on").unwrap_or(acknowledged);
         }
-        std::thread::sleep(Duration::from_micros(round * 731));
+        tokio::time::sleep(Duration::from_micros(round * 731)).await;
         child.kill().unwrap();
         while let Some(line) = take() {
             acknowledged = line.unwrap_or(acknowledged);

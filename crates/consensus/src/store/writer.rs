@@ -89,7 +89,9 @@ fn run(disk: Disk, waiting: &Receiver<Job>, latency: &Latency) {
             lazy.clear();
             latency.record(started.elapsed());
         }
-        jobs.into_iter().for_each(|job| answer(job, failed.as_deref()));
+        for job in jobs {
+            answer(job, failed.as_deref());
+        }
         if let Some(told) = stopped {
             drop(disk);
             let _ = told.send(());

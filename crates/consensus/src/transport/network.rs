@@ -138,10 +138,8 @@ impl RaftNetworkV2<Types> for Client {
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<Types>, RPCError<Types>> {
         let age = u64::try_from(self.peers.quorum_age().as_millis()).unwrap_or(u64::MAX);
-        let deadline = match request.entries.is_empty() {
-            true => option.soft_ttl(),
-            false => option.soft_ttl().max(APPEND),
-        };
+        let heartbeat = request.entries.is_empty();
+        let deadline = if heartbeat { option.soft_ttl() } else { option.soft_ttl().max(APPEND) };
         let body = Append::new(&request, age);
         self.call::<Appended>(Method::Append, &body, deadline).await.map(Into::into)
     }

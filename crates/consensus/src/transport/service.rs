@@ -53,21 +53,17 @@ impl Service {
         extensions: &tonic::Extensions,
         envelope: Envelope,
     ) -> Result<(u64, Vec<u8>), Status> {
-        let (caller, body) = self.greet(extensions, &envelope)?;
+        let caller = self.greet(extensions, &envelope)?;
         if envelope.disk != self.inner.store.identity.disk {
             self.inner.fail(Fatal::DiskReplaced);
             return Err(Status::failed_precondition(
                 "this member has another disk than the one meant",
             ));
         }
-        Ok((caller, body))
+        Ok((caller, envelope.body))
     }
 
-    fn greet(
-        &self,
-        extensions: &tonic::Extensions,
-        envelope: &Envelope,
-    ) -> Result<(u64, Vec<u8>), Status> {
+    fn greet(&self, extensions: &tonic::Extensions, envelope: &Envelope) -> Result<u64, Status> {
         let caller = (self.check)(extensions)?.0;
         let me = self.inner.peers.me;
         if envelope.cluster != self.inner.peers.cluster.0 {
@@ -80,7 +76,7 @@ impl Service {
             )));
         }
         self.inner.peers.heard(caller);
-        Ok((caller, envelope.body.clone()))
+        Ok(caller)
     }
 
     fn unary<T: DeserializeOwned>(&self, request: Request<Envelope>) -> Result<(u64, T), Status> {
@@ -104,7 +100,7 @@ impl Service {
             .await;
         let response: SnapshotResponse<Types> =
             installed.map_err(|e| Status::unavailable(e.to_string()))?;
-        answer(&VoteRecord::from(&response.vote))
+        Ok(answer(&VoteRecord::from(&response.vote)))
     }
 
     async fn spool(&self, mut pieces: Streaming<SnapshotPiece>) -> Result<PathBuf, Status> {
@@ -128,8 +124,8 @@ fn opened<T: DeserializeOwned>(body: &[u8]) -> Result<T, Status> {
     encoding::open(body).map_err(|e| Status::invalid_argument(e.to_string()))
 }
 
-fn answer(body: &impl Serialize) -> Result<Response<Sealed>, Status> {
-    Ok(Response::new(Sealed { body: seal(body) }))
+fn answer(body: &impl Serialize) -> Response<Sealed> {
+    Response::new(Sealed { body: seal(body) })
 }
 
 fn stopped(error: &RaftError<Types>) -> Status {
@@ -138,12 +134,10 @@ fn stopped(error: &RaftError<Types>) -> Status {
 
 /// Nobody speaks in another member's name.
 fn own(vote: &VoteRecord, caller: u64) -> Result<(), Status> {
-    match vote.node == caller {
-        true => Ok(()),
-        false => {
-            Err(Status::permission_denied(format!("node {caller} speaks for node {}", vote.node)))
-        }
+    if vote.node == caller {
+        return Ok(());
     }
+    Err(Status::permission_denied(format!("node {caller} speaks for node {}", vote.node)))
 }
 
 #[tonic::async_trait]
@@ -159,21 +153,21 @@ impl Raft for Service {
         if !matches!(response, AppendEntriesResponse::HigherVote(_)) {
             self.inner.contact.heard(age);
         }
-        answer(&Appended::from(response))
+        Ok(answer(&Appended::from(response)))
     }
 
     async fn vote(&self, request: Request<Envelope>) -> Result<Response<Sealed>, Status> {
         let (caller, body) = self.unary::<AskVote>(request)?;
         own(&body.vote, caller)?;
         let response = self.inner.raft.vote(body.into()).await.map_err(|e| stopped(&e))?;
-        answer(&Voted::from(response))
+        Ok(answer(&Voted::from(response)))
     }
 
     async fn pre_vote(&self, request: Request<Envelope>) -> Result<Response<Sealed>, Status> {
         let (caller, body) = self.unary::<AskVote>(request)?;
         own(&body.vote, caller)?;
         let response = self.inner.raft.pre_vote(body.into()).await.map_err(|e| stopped(&e))?;
-        answer(&Voted::from(response))
+        Ok(answer(&Voted::from(response)))
     }
 
     async fn transfer_leader(
@@ -183,7 +177,8 @@ impl Raft for Service {
         let (caller, body) = self.unary::<HandOver>(request)?;
         own(&body.from, caller)?;
         let response = self.inner.raft.handle_transfer_leader(body.into()).await;
-        answer(&HandedOver::from(response.map_err(|e| Status::unavailable(e.to_string()))?))
+        let response = response.map_err(|e| Status::unavailable(e.to_string()))?;
+        Ok(answer(&HandedOver::from(response)))
     }
 
     async fn install_snapshot(
@@ -214,17 +209,17 @@ impl Raft for Service {
 
     async fn propose(&self, request: Request<Envelope>) -> Result<Response<Sealed>, Status> {
         let (_, body) = self.unary::<Proposal>(request)?;
-        answer(&Proposed::from(self.inner.propose_here(&body.command, body.request).await))
+        Ok(answer(&Proposed::from(self.inner.propose_here(&body.command, body.request).await)))
     }
 
     async fn read_index(&self, request: Request<Envelope>) -> Result<Response<Sealed>, Status> {
         self.unary::<()>(request)?;
-        answer(&self.inner.read_here().await)
+        Ok(answer(&self.inner.read_here().await))
     }
 
     async fn hello(&self, request: Request<Envelope>) -> Result<Response<Sealed>, Status> {
         let (_, extensions, envelope) = request.into_parts();
         self.greet(&extensions, &envelope)?;
-        answer(&Hello { disk: self.inner.store.identity.disk.clone() })
+        Ok(answer(&Hello { disk: self.inner.store.identity.disk.clone() }))
     }
 }

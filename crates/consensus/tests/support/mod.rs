@@ -49,13 +49,15 @@ impl Conn {
         let cuts = self.cuts.lock().unwrap();
         let cut = cuts.contains(&self.ends.0) || cuts.contains(&self.ends.1);
         drop(cuts);
-        while cut {
+        loop {
+            if !cut {
+                return true;
+            }
             self.again.as_mut().reset(tokio::time::Instant::now() + Duration::from_millis(10));
             if self.again.as_mut().poll(cx).is_pending() {
                 return false;
             }
         }
-        true
     }
 }
 
@@ -65,10 +67,7 @@ impl AsyncRead for Conn {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.flows(cx) {
-            true => Pin::new(&mut self.stream).poll_read(cx, buf),
-            false => Poll::Pending,
-        }
+        if self.flows(cx) { Pin::new(&mut self.stream).poll_read(cx, buf) } else { Poll::Pending }
     }
 }
 
@@ -78,10 +77,7 @@ impl AsyncWrite for Conn {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match self.flows(cx) {
-            true => Pin::new(&mut self.stream).poll_write(cx, buf),
-            false => Poll::Pending,
-        }
+        if self.flows(cx) { Pin::new(&mut self.stream).poll_write(cx, buf) } else { Poll::Pending }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
