@@ -61,6 +61,8 @@ pub(crate) enum Happening {
     Unanswered { node: NodeId, life: u64, action: Box<Action> },
     /// An agent finds an answer that came while it stood still.
     Answered { node: NodeId, life: u64, done: Box<agent::Input> },
+    /// A question that an engine does not answer is given up.
+    Pinged { node: NodeId, life: u64 },
     /// The engine's list arrives, or does not.
     Listed { node: NodeId, life: u64 },
     /// A program takes its turn.
@@ -70,7 +72,7 @@ pub(crate) enum Happening {
     /// A daemon starts.
     Starts { node: NodeId },
     /// A daemon that announced its stop stops.
-    Leaves { node: NodeId, life: u64 },
+    Leaves { node: NodeId, life: u64, until: u64 },
 }
 
 /// How nasty the world is where nobody asked it to be.
@@ -213,11 +215,12 @@ impl Cluster {
             H::Acted { node, life, action } => self.acted(node, life, *action),
             H::Unanswered { node, life, action } => self.unanswered(node, life, *action),
             H::Answered { node, life, done } => self.to_agent(node, life, *done),
+            H::Pinged { node, life } => self.pinged(node, life),
             H::Listed { node, life } => self.listed(node, life),
             H::Turn { node, container, run, turn } => self.turn(node, &container, run, turn),
             H::Ask { wish } => self.ask_again(wish),
             H::Starts { node } => self.start_daemon(node),
-            H::Leaves { node, life } => self.leave(node, life),
+            H::Leaves { node, life, until } => self.leave(node, life, until),
         }
     }
 

@@ -97,7 +97,12 @@ impl Cluster {
                 }
             }
             Output::Probe { node: of } => self.probe(node, life, of),
-            Output::HandOver { to } => self.hand_over(node, to),
+            Output::HandOver { to } => {
+                let name = |n| self.log.state.node_name(n);
+                let text = format!("{} hands leadership to {}", name(node), name(to));
+                self.told.push((self.now, text));
+                self.hand_over(node, to);
+            }
             Output::Event(event) => {
                 let name = self.log.state.node_name(node);
                 let about = |n: NodeId| self.log.state.node_name(n);

@@ -10,6 +10,10 @@ use std::sync::Arc;
 
 /// How long a request to the engine may take, in milliseconds.
 const DEADLINE: u64 = 10_000;
+/// How long a sign of life of the engine may take, in milliseconds.
+const PING: u64 = 2_000;
+/// How long a daemon that is asked to stop waits for its announcement to be known, in milliseconds.
+const FAREWELL: u64 = 5_000;
 /// How long a list of all containers takes, in milliseconds.
 const LIST: u64 = 20;
 
@@ -69,27 +73,42 @@ impl Cluster {
         }
     }
 
-    /// The daemon is asked to stop: it hands leadership on and says that it will be away.
+    /// The daemon is asked to stop: it says that it will be away, hands leadership on, and ends.
     pub(crate) fn stop_daemon(&mut self, node: NodeId) {
-        if self.log.leader() == Some(node) {
-            let others: Vec<NodeId> = self.log.voters.iter().copied().collect();
-            for to in others {
-                if to != node && self.log.leader() == Some(node) {
-                    self.hand_over(node, to);
-                }
-            }
-        }
         if self.lives(node) {
             self.announce(node);
             let life = self.hosts[&node].life;
-            self.queue.push(self.now + 100, Happening::Leaves { node, life });
+            let until = self.now + FAREWELL;
+            self.queue.push(self.now + 100, Happening::Leaves { node, life, until });
         }
     }
 
-    pub(crate) fn leave(&mut self, node: NodeId, life: u64) {
-        if self.hosts.get(&node).is_some_and(|h| h.life == life) {
-            self.kill_daemon(node);
+    /// A daemon that was about to stop does not.
+    pub(crate) fn stay(&mut self, node: NodeId) {
+        if let Some(daemon) = self.hosts.get_mut(&node).and_then(|h| h.daemon.as_mut()) {
+            daemon.leaving = false;
         }
+    }
+
+    /// The daemon ends once its announcement is in the log, or when that takes too long.
+    pub(crate) fn leave(&mut self, node: NodeId, life: u64, until: u64) {
+        let leaving = |h: &mut crate::host::Host| h.daemon_of(life).is_some_and(|d| d.leaving);
+        if !self.hosts.get_mut(&node).is_some_and(leaving) {
+            return;
+        }
+        let known = self.log.state.nodes.get(&node).is_some_and(|n| n.away_until.is_some());
+        if !known && self.now < until {
+            self.announce(node);
+            self.queue.push(self.now + 100, Happening::Leaves { node, life, until });
+            return;
+        }
+        let voters: Vec<NodeId> = self.log.voters.iter().copied().collect();
+        for to in voters {
+            if to != node && self.log.leader() == Some(node) {
+                self.hand_over(node, to);
+            }
+        }
+        self.kill_daemon(node);
     }
 
     /// The host loses its power.
@@ -244,6 +263,19 @@ impl Cluster {
     pub(crate) fn unanswered(&mut self, node: NodeId, life: u64, action: Action) {
         let result = ActionResult::Unanswered("the engine did not answer".to_owned());
         self.to_agent(node, life, Input::Done { action, result });
+    }
+
+    /// The driver asks the engine for a sign of life.
+    pub(crate) fn ping(&mut self, node: NodeId, life: u64) {
+        if self.hosts.get(&node).is_some_and(|h| !h.engine.answers()) {
+            self.queue.push(self.now + PING, Happening::Pinged { node, life });
+        }
+    }
+
+    pub(crate) fn pinged(&mut self, node: NodeId, life: u64) {
+        if self.hosts.get(&node).is_some_and(|h| !h.engine.answers()) {
+            self.to_agent(node, life, Input::Engine { ready: false });
+        }
     }
 
     pub(crate) fn listed(&mut self, node: NodeId, life: u64) {

@@ -11,7 +11,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// For this long nothing may be due by itself when calm is looked at.
-const CALM: Duration = Duration::from_secs(10);
+const CALM: Duration = Duration::from_secs(20);
 
 /// How large a run is.
 #[derive(Clone, Debug)]
@@ -159,22 +159,23 @@ fn quiet(cluster: &Cluster) -> bool {
     noisy || plan.changes.is_empty() && plan.wake_at.is_none_or(|at| at > now + CALM)
 }
 
-/// What no blip may change: which tasks there are, and what is wished of them.
-fn wishes(cluster: &Cluster) -> Vec<(TaskId, Wanted)> {
-    let steady = |t: &&model::Task| !t.state.ended() || t.wanted == Wanted::Run;
-    cluster.log.state.tasks.values().filter(steady).map(|t| (t.id, t.wanted)).collect()
+/// What no blip may change: which tasks are wanted.
+fn wanted(cluster: &Cluster) -> Vec<TaskId> {
+    let tasks = cluster.log.state.tasks.values();
+    tasks.filter(|t| t.wanted == Wanted::Run).map(|t| t.id).collect()
 }
 
-/// A blip below the limits starts and stops nothing, and neither does an election.
+/// A blip below the limits starts and stops nothing, and neither does an election, a planned stop, or a
+/// time in which nobody heard anybody.
 fn stay_calm(cluster: &mut Cluster, random: &mut Random) -> Result<(), String> {
     if cluster.log.state.services.values().any(|s| s.spec().container.image.reference == "crashes")
     {
         return Ok(());
     }
-    let before = wishes(cluster);
+    let before = wanted(cluster);
     let nodes: Vec<NodeId> = cluster.hosts.keys().copied().collect();
     let node = random.pick(&nodes).expect("a cluster has nodes");
-    match random.between(0, 2) {
+    match random.between(0, 4) {
         0 => {
             cluster.network.isolate(node);
             pass(cluster, 1_200)?;
@@ -185,6 +186,16 @@ fn stay_calm(cluster: &mut Cluster, random: &mut Random) -> Result<(), String> {
             pass(cluster, 1_000)?;
             cluster.start_daemon(node);
         }
+        2 => {
+            nodes.iter().for_each(|n| cluster.network.isolate(*n));
+            pass(cluster, 8_000)?;
+            cluster.network.heal();
+        }
+        3 => {
+            cluster.stop_daemon(node);
+            pass(cluster, 12_000)?;
+            cluster.start_daemon(node);
+        }
         _ => {
             let leader = cluster.log.leader().unwrap_or(node);
             cluster.kill_daemon(leader);
@@ -193,7 +204,7 @@ fn stay_calm(cluster: &mut Cluster, random: &mut Random) -> Result<(), String> {
         }
     }
     pass(cluster, 6_000)?;
-    if wishes(cluster) == before {
+    if wanted(cluster) == before {
         return Ok(());
     }
     Err("a blip moved something".to_owned())

@@ -16,6 +16,8 @@ const GATHER: u64 = 10;
 const REFUSED: u64 = 100;
 /// Signs between two full lists of an engine's containers.
 const LIST_EVERY: u64 = 60;
+/// Signs between two questions whether an engine lives.
+const PING_EVERY: u64 = 6;
 /// How often a node says again what the cluster has not taken, in milliseconds.
 const REFRESH_AGAIN: u64 = 1_000;
 
@@ -34,6 +36,9 @@ impl Cluster {
             _ => self.look_around(node, life, current),
         }
         self.refresh(node, life);
+        if (self.now / SIGN + node.0).is_multiple_of(PING_EVERY) {
+            self.ping(node, life);
+        }
         // Events get lost: now and then the driver asks for everything.
         if (self.now / SIGN + node.0).is_multiple_of(LIST_EVERY) {
             self.queue.push(self.now, Happening::Listed { node, life });

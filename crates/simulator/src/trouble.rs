@@ -63,6 +63,7 @@ impl Trouble {
         for node in nodes {
             cluster.boot(node);
             cluster.start_daemon(node);
+            cluster.stay(node);
             if cluster.hosts[&node].engine.mode != Mode::Answers {
                 cluster.set_engine(node, Mode::Answers, false);
             }

@@ -3,10 +3,15 @@
 use crate::cluster::Cluster;
 use model::{Availability, Node, Readiness, Task, Wanted};
 
-/// Nodes that are not simply ready, every replica, every reason to wait.
+/// The leader, nodes that are not simply ready, every replica, every reason to wait.
 pub(super) fn show(cluster: &Cluster) -> Vec<String> {
     let state = &cluster.log.state;
-    let mut lines: Vec<String> = state.nodes.values().filter_map(odd).collect();
+    let leader = match cluster.log.leader() {
+        Some(leader) => format!("{} leads", state.node_name(leader)),
+        None => "nobody leads".to_owned(),
+    };
+    let mut lines = vec![leader];
+    lines.extend(state.nodes.values().filter_map(odd));
     let mut tasks: Vec<&Task> = state.tasks.values().filter(|t| t.holds()).collect();
     tasks.sort_by_key(|t| (state.replica_name(t), t.id));
     lines.extend(tasks.into_iter().map(|task| {
@@ -27,9 +32,6 @@ pub(super) fn show(cluster: &Cluster) -> Vec<String> {
         let name = format!("{}.{}", service.full_name(), w.slot);
         format!("{name:<14} waits: {}", w.reason)
     }));
-    if lines.is_empty() {
-        lines.push("nothing".to_owned());
-    }
     lines
 }
 
