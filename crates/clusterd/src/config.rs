@@ -195,6 +195,20 @@ mod tests {
     }
 
     #[test]
+    fn every_example_loads() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../cluster-config");
+        let mut loaded = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|e| e == "toml") {
+                Config::load(Some(&path)).unwrap();
+                loaded += 1;
+            }
+        }
+        assert!(loaded >= 3, "{loaded} examples");
+    }
+
+    #[test]
     fn a_profile_can_be_overridden() {
         let config = Config::parse("[timers]\nprofile = \"wan\"\nlost = 20000").unwrap();
         assert_eq!(config.timers().lost, Duration::from_secs(20));

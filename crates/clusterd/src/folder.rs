@@ -100,6 +100,29 @@ impl Folder {
         write(&self.node(), &serde_json::to_vec_pretty(node)?, 0o600)
     }
 
+    /// Puts the log and the identity aside, so that this host can come back under a new one.
+    pub(crate) fn set_aside(&self, at: model::WallTime) -> anyhow::Result<()> {
+        let aside = self.root.join(format!("damaged-{}", at.0));
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&aside)
+            .with_context(|| format!("cannot make {}", aside.display()))?;
+        let kept = [
+            self.raft(),
+            self.node(),
+            self.key(),
+            self.certificate(),
+            self.cluster_key(),
+            self.view(),
+        ];
+        for path in kept.into_iter().filter(|p| p.exists()) {
+            let name = path.file_name().unwrap_or_default().to_owned();
+            fs::rename(&path, aside.join(name))
+                .with_context(|| format!("cannot move {}", path.display()))?;
+        }
+        Ok(())
+    }
+
     /// Forgets the cluster: everything but the folder itself.
     pub(crate) fn clear(&self) -> anyhow::Result<()> {
         for file in [

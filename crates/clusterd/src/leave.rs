@@ -1,25 +1,32 @@
 //! Leaving the cluster: the node is emptied of its tasks, removed from the list, and forgets everything.
 
 use crate::host::Host;
-use crate::serve::refusal;
+use crate::member::Member;
 use crate::uninstall;
-use model::{Command, Outcome, RemoveNode};
+use api::v1;
 use std::sync::Arc;
 use std::time::Duration;
-use tonic::{Code, Status};
+use tonic::Status;
 use tracing::{info, warn};
 
 /// Deadline of telling the cluster.
 const TELL: Duration = Duration::from_secs(10);
+/// How long the node's tasks may take to find another place.
+const DRAIN: Duration = Duration::from_secs(120);
+/// Between two looks at how many are left.
+const LOOK: Duration = Duration::from_millis(500);
 
-/// Leaves. With `force` also when the cluster cannot be told: it then still lists this node as lost.
+/// Leaves. With `force` at once, also when the cluster cannot be told: it then still lists this node as
+/// lost.
 pub(crate) async fn leave(host: &Arc<Host>, force: bool) -> Result<(), Status> {
     let member = host.member()?;
-    let told = tokio::time::timeout(TELL, tell(&member)).await;
-    let told = told.unwrap_or_else(|_| Err(Status::unavailable("the cluster did not answer")));
-    match told {
-        Err(why) if !force => return Err(why),
-        _ => {}
+    if !only_node(&member) {
+        let told = tokio::time::timeout(DRAIN + TELL, depart(&member, force)).await;
+        let told = told.unwrap_or_else(|_| Err(Status::unavailable("the cluster did not answer")));
+        match told {
+            Err(why) if !force => return Err(why),
+            _ => {}
+        }
     }
     host.set_member(None);
     member.shut().await;
@@ -33,24 +40,47 @@ pub(crate) async fn leave(host: &Arc<Host>, force: bool) -> Result<(), Status> {
     Ok(())
 }
 
-async fn tell(member: &crate::member::Member) -> Result<(), Status> {
-    let node = &member.node;
-    let command = Command::RemoveNode(RemoveNode { node: node.id(), force: true });
-    if let Ok(managing) = node.managing() {
-        let only = managing.log.state().nodes.len() == 1;
-        if only {
+fn only_node(member: &Member) -> bool {
+    member.node.managing().is_ok_and(|m| m.log.state().nodes.len() == 1)
+}
+
+/// Is drained, hands leadership on, and is removed.
+async fn depart(member: &Member, force: bool) -> Result<(), Status> {
+    if !force {
+        drain(member).await?;
+    }
+    if let Ok(managing) = member.node.managing()
+        && managing.log.is_leader()
+        && let Err(why) = managing.log.transfer(None).await
+    {
+        warn!(%why, "leadership could not be handed on");
+    }
+    tell(member, true).await.map(drop)
+}
+
+async fn drain(member: &Member) -> Result<(), Status> {
+    let mut left = tell(member, false).await?;
+    let rounds = DRAIN.as_millis() / LOOK.as_millis();
+    for _ in 0..rounds {
+        if left == 0 {
             return Ok(());
         }
-        return match managing.propose(command, None).await?.1 {
-            Outcome::Refused(why) => Err(refusal(&why)),
-            _ => Ok(()),
-        };
+        tokio::time::sleep(LOOK).await;
+        left = tell(member, false).await?;
     }
-    Err(Status::new(
-        Code::FailedPrecondition,
-        format!(
-            "a worker is removed by a manager: run `clusterctl nodes rm --force {}` there, then `clusterctl leave --force` here",
-            node.file().name
-        ),
-    ))
+    Err(Status::failed_precondition(format!(
+        "{left} replicas on this node have no other place (`clusterctl ps` says why); scale or move them first, or use --force"
+    )))
+}
+
+/// Tasks that this node still holds, once the cluster has heard.
+async fn tell(member: &Member, remove: bool) -> Result<u32, Status> {
+    let mut client = member.session.client().ok_or_else(|| {
+        Status::unavailable(
+            "no manager is reachable; with --force this host forgets the cluster all the same",
+        )
+    })?;
+    let answered = tokio::time::timeout(TELL, client.depart(v1::DepartRequest { remove })).await;
+    let reply = answered.map_err(|_| Status::unavailable("the cluster did not answer"))??;
+    Ok(reply.into_inner().tasks)
 }

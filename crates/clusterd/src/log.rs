@@ -16,7 +16,8 @@ use tonic::server::NamedService;
 
 /// Opens the log of a manager.
 pub(crate) async fn open(node: &Arc<Node>, file: &NodeFile) -> anyhow::Result<Log> {
-    let config = Config::new(file.cluster.clone(), file.node, node.folder.raft(), node.config.timers());
+    let config =
+        Config::new(file.cluster.clone(), file.node, node.folder.raft(), node.config.timers());
     let dialer = node.dialer.clone();
     let connector: Connector = Arc::new(move |peer, address| dialer.fresh(peer, address));
     Log::open(config, connector).await.context("the log cannot be opened")
@@ -54,7 +55,9 @@ impl Service<http::Request<Body>> for Door {
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         match self.node.managing() {
             Ok(managing) => managing.raft.clone().call(request),
-            Err(_) => Box::pin(async { Ok(Status::unavailable("this node is no manager").into_http()) }),
+            Err(_) => {
+                Box::pin(async { Ok(Status::unavailable("this node is no manager").into_http()) })
+            }
         }
     }
 }

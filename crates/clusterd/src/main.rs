@@ -54,12 +54,9 @@ enum Mode {
     /// Serve published ports; started by the daemon.
     #[command(hide = true)]
     Edge,
-    /// Remove everything of the cluster from this host: containers, networks, the data folder.
-    Uninstall {
-        /// Volumes and their data too.
-        #[arg(long)]
-        volumes: bool,
-    },
+    /// Remove everything of the cluster from this host: containers, networks, the data folder. Volumes
+    /// stay, with their data.
+    Uninstall,
 }
 
 fn main() -> ExitCode {
@@ -71,9 +68,7 @@ fn main() -> ExitCode {
         match arguments.command {
             None => runtime.block_on(run::daemon(config, arguments.config)),
             Some(Mode::Edge) => runtime.block_on(edge_process::run(config)),
-            Some(Mode::Uninstall { volumes }) => {
-                runtime.block_on(uninstall::uninstall(&config, volumes))
-            }
+            Some(Mode::Uninstall) => runtime.block_on(uninstall::uninstall(&config)),
         }
     });
     match ended {

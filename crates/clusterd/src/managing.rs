@@ -38,7 +38,14 @@ pub(crate) struct Managing {
 
 impl Managing {
     /// Starts the manager's tasks on a log that is open.
-    pub(crate) fn start(log: Log, raft: RaftService, cluster_key: ClusterKey, me: NodeId, timers: &model::Timers, tasks: &Tasks) -> Arc<Self> {
+    pub(crate) fn start(
+        log: Log,
+        raft: RaftService,
+        cluster_key: ClusterKey,
+        me: NodeId,
+        timers: &model::Timers,
+        tasks: &Tasks,
+    ) -> Arc<Self> {
         let (outputs, received) = mpsc::unbounded_channel();
         let settings = Settings::from(timers);
         let driver = Arc::new(Self {

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 /// Between two looks at whether this host is a manager.
 const LOOK: Duration = Duration::from_millis(200);
@@ -23,7 +23,9 @@ pub(crate) async fn daemon(mut config: Config, file: Option<PathBuf>) -> anyhow:
     let folder = Folder::open(&config.data_dir)?;
     let host = Host::new(Arc::clone(&config), folder);
     if let Some(file) = host.folder.read_node()? {
-        local::start(&host, file, None).await?;
+        if let Err(why) = local::start(&host, file, None).await {
+            stand_by(&host, why)?;
+        }
     }
     control::serve_local(&host)?;
     metrics::serve(Arc::clone(&host), config.metrics).await?;
@@ -46,6 +48,20 @@ pub(crate) async fn daemon(mut config: Config, file: Option<PathBuf>) -> anyhow:
     }
     let _ = std::fs::remove_file(&config.socket);
     Ok(())
+}
+
+/// A member whose log is damaged must not take part with it; its host stays to be told to come back under
+/// a new identity. Anything else ends the process.
+fn stand_by(host: &Host, why: anyhow::Error) -> anyhow::Result<()> {
+    use consensus::OpenError;
+    match why.downcast_ref::<OpenError>() {
+        Some(OpenError::Damaged { .. } | OpenError::Foreign { .. }) => {
+            error!(why = format!("{why:#}"), "this node does not take part");
+            host.set_broken(Some(format!("{why:#}")));
+            Ok(())
+        }
+        _ => Err(why),
+    }
 }
 
 /// Waits until the log cannot go on. A stopped member is safer than a diverged one.

@@ -11,8 +11,8 @@ use tracing::{info, warn};
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Stops and removes the cluster's containers and networks, then the data folder. Volumes stay, with their
-/// data, unless they are asked for.
-pub(crate) async fn uninstall(config: &Config, volumes: bool) -> anyhow::Result<()> {
+/// data.
+pub(crate) async fn uninstall(config: &Config) -> anyhow::Result<()> {
     if tokio::net::UnixStream::connect(&config.socket).await.is_ok() {
         bail!(
             "the daemon is running; `clusterctl leave` and stop it first (`systemctl stop clusterd`)"
@@ -22,11 +22,6 @@ pub(crate) async fn uninstall(config: &Config, volumes: bool) -> anyhow::Result<
     if let Some(file) = folder.read_node()? {
         let engine = docker::Engine::open(&config.docker_socket, file.cluster);
         remove_containers(&engine).await?;
-        if volumes {
-            warn!(
-                "volumes are removed with `clusterctl down --volumes` before leaving; none was removed here"
-            );
-        }
     }
     stop_edge(&folder);
     std::fs::remove_dir_all(&config.data_dir)?;

@@ -18,7 +18,7 @@ pub enum OpenError {
     },
     /// An acknowledged record is damaged. Going on would forget it, so this member must not vote again.
     #[error(
-        "the log in {} is damaged: {what}. This member must not take part with it. Move that folder away and come back under a new identity with `clusterctl join --replace NAME`; containers keep running and are adopted",
+        "the log in {} is damaged: {what}. This member must not take part with it. Come back under a new identity with `clusterctl join --replace NAME`: the folder is put aside, containers keep running and are adopted",
         dir.display()
     )]
     Damaged {

@@ -1,8 +1,8 @@
 //! Events: what is worth a line, as a value. `State::apply` makes them, so every manager lists the same.
 
 use crate::{
-    Availability, Cause, NodeId, NodeName, ProjectName, Readiness, Role, ServiceName, TaskId,
-    TaskState, Time, VolumeKey, WallTime,
+    Availability, NodeId, NodeName, ProjectName, Readiness, Role, ServiceName, TaskId, TaskState,
+    Time, VolumeKey, WallTime,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -115,8 +115,8 @@ pub enum Event {
         replica: String,
         /// On the node of this name.
         node: NodeName,
-        /// Why.
-        cause: Cause,
+        /// Why, for people.
+        cause: String,
     },
     /// A task is to stop.
     Stopping {
@@ -126,8 +126,8 @@ pub enum Event {
         replica: String,
         /// Its node.
         node: NodeName,
-        /// Why.
-        cause: Cause,
+        /// Why, for people.
+        cause: String,
     },
     /// A task changed its state.
     Task {

@@ -227,7 +227,10 @@ fn a_port_belongs_to_one_service() {
     ));
     let clash = deploy("blog", &[("a", with(9000)), ("b", with(9000))]);
     assert!(matches!(refused(log.apply(clash)), Refusal::PortTaken { .. }));
-    assert!(!log.state.projects.contains_key(&"blog".parse::<ProjectName>().unwrap()), "nothing was stored");
+    assert!(
+        !log.state.projects.contains_key(&"blog".parse::<ProjectName>().unwrap()),
+        "nothing was stored"
+    );
     log.apply(Command::Remove(Remove { project: "shop".parse().unwrap(), volumes: false }));
     assert!(matches!(log.apply(deploy("blog", &[("www", with(8080))])), Outcome::Accepted { .. }));
 }

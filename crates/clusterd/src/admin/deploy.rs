@@ -57,11 +57,13 @@ async fn resolve(
         .collect();
     let mut found = BTreeMap::new();
     let mut remarks = Vec::new();
-    for (reference, pull) in images {
-        let login = logins.get(model::registry(&reference)).cloned().unwrap_or_default();
-        let answers = ask_nodes(node, managing, &reference, pull, &login).await;
-        let resolved = settle(&reference, &answers, &mut remarks)?;
-        found.insert(reference, resolved);
+    let asked = images.iter().map(|(reference, pull)| {
+        let login = logins.get(model::registry(reference)).cloned().unwrap_or_default();
+        async move { ask_nodes(node, managing, reference, *pull, &login).await }
+    });
+    for ((reference, _), answers) in images.iter().zip(join_all(asked).await) {
+        let resolved = settle(reference, &answers, &mut remarks)?;
+        found.insert(reference.clone(), resolved);
     }
     for service in spec.services.values_mut() {
         let image = &service.container.image;

@@ -48,7 +48,10 @@ impl Admin for AdminService {
     ) -> Result<Response<v1::NodesReply>, Status> {
         let (node, managing) = self.enter(&request)?;
         let reading = Reading::take(&node, &managing, request.get_ref().stale).await;
-        #[expect(clippy::redundant_closure_for_method_calls, reason = "the method alone is tied to one lifetime")]
+        #[expect(
+            clippy::redundant_closure_for_method_calls,
+            reason = "the method alone is tied to one lifetime"
+        )]
         let nodes = with_subject(&managing, &reading, |subject| subject.nodes());
         Ok(Response::new(v1::NodesReply { read: Some(reading.info), nodes }))
     }

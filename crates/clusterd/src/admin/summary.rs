@@ -135,6 +135,7 @@ impl Subject<'_> {
                 let takes = |n: &&Node| {
                     planner::admits(self.state, service, n.id)
                         && n.availability != Availability::Drain
+                        && n.readiness != Readiness::Lost
                 };
                 self.state.nodes.values().filter(takes).count() as u32
             }

@@ -145,10 +145,19 @@ async fn join(
     let token: Token = api::parse("token", message.token.trim())?;
     let name = node_name(&message.name).map_err(|e| failed(&e))?;
     let advertise = advertised(&message.advertise).map_err(|e| failed(&e))?;
+    if host.is_broken() && !message.replace {
+        return Err(Status::failed_precondition(
+            "this host was a node of the cluster; come back with --replace NAME",
+        ));
+    }
     if message.members.is_empty() {
         return Err(Status::invalid_argument(
             "name a member of the cluster, as in `clusterctl join --token T HOST:7070`",
         ));
+    }
+    if host.is_broken() {
+        host.folder.set_aside(clock::wall()).map_err(|e| failed(&e))?;
+        host.set_broken(None);
     }
     // The key is kept before anything is sent: a retry shows the same key and gets the same identity.
     let key = kept_key(host).map_err(|e| failed(&e))?;

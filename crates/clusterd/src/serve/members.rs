@@ -2,9 +2,10 @@
 
 use crate::caller::{self, Right};
 use crate::managing::Managing;
-use crate::serve::{admit, watch};
+use crate::serve::{admit, refusal, watch};
 use api::v1::{self, members_server::Members};
-use model::{Command, Refresh, Report, limits};
+use model::{Availability, Command, Outcome, Refresh, RemoveNode, Report, SetNode, limits};
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -131,6 +132,29 @@ impl Members for MembersService {
         };
         managing.propose(Command::Refresh(refresh), None).await?;
         Ok(Response::new(v1::RefreshReply {}))
+    }
+
+    async fn depart(
+        &self,
+        request: Request<v1::DepartRequest>,
+    ) -> Result<Response<v1::DepartReply>, Status> {
+        let managing = self.managing()?;
+        let node = self.node.roster.node(&caller::of(&request), Right::Node)?;
+        let command = if request.get_ref().remove {
+            Command::RemoveNode(RemoveNode { node, force: true })
+        } else {
+            Command::SetNode(SetNode {
+                node,
+                availability: Some(Availability::Drain),
+                role: None,
+                labels: BTreeMap::new(),
+            })
+        };
+        if let (_, Outcome::Refused(why)) = managing.propose(command, None).await? {
+            return Err(refusal(&why));
+        }
+        let tasks = managing.log.state().tasks_on(node).filter(|t| t.holds()).count() as u32;
+        Ok(Response::new(v1::DepartReply { tasks }))
     }
 
     async fn key(

@@ -3,8 +3,8 @@
 use super::Now;
 use crate::limits::{REASON_BYTES, STATUSES_PER_REPORT, TASKS_PER_NODE};
 use crate::{
-    Change, Event, NodeId, Outcome, Refusal, Report, ServiceId, Slot, SlotRecord, State, Task,
-    TaskId, TaskState, TaskStatus, Volume, VolumeKey, Wanted,
+    Cause, Change, Event, NodeId, Outcome, Refusal, Report, ServiceId, Slot, SlotRecord, State,
+    Task, TaskId, TaskState, TaskStatus, Volume, VolumeKey, Wanted,
 };
 
 type Applied = Result<Outcome, Refusal>;
@@ -88,17 +88,19 @@ impl State {
         let id = task.id;
         self.insert_task(task);
         let (replica, node) = self.named(id);
-        self.record(now, Event::Placed { task: id, replica, node, cause: cause.clone() });
+        let cause = self.reason(cause);
+        self.record(now, Event::Placed { task: id, replica, node, cause });
         true
     }
 
-    fn stop(&mut self, now: Now, id: TaskId, cause: &crate::Cause) -> bool {
+    fn stop(&mut self, now: Now, id: TaskId, cause: &Cause) -> bool {
         match self.tasks.get_mut(&id) {
             Some(task) if task.wanted == Wanted::Run => task.wanted = Wanted::Stop,
             _ => return false,
         }
         let (replica, node) = self.named(id);
-        self.record(now, Event::Stopping { task: id, replica, node, cause: cause.clone() });
+        let cause = self.reason(cause);
+        self.record(now, Event::Stopping { task: id, replica, node, cause });
         true
     }
 
@@ -237,6 +239,18 @@ impl State {
                 let volume = Volume { established: true, ..volume.clone() };
                 self.volumes.insert(key, volume);
             }
+        }
+    }
+
+    /// Why a change was made, with nodes by their names.
+    fn reason(&self, cause: &Cause) -> String {
+        let about = |node: &NodeId, what: &str| format!("{} {what}", self.node_name(*node));
+        match cause {
+            Cause::NodeLost(n) => about(n, "was lost"),
+            Cause::EngineOut(n) => format!("the engine of {} does not answer", self.node_name(*n)),
+            Cause::Drained(n) => about(n, "is drained"),
+            Cause::Constraint(n) => about(n, "does not satisfy the constraints"),
+            other => other.to_string(),
         }
     }
 
