@@ -6,6 +6,7 @@ use crate::machine::Machine;
 use crate::open::Config;
 use crate::snapshots::Folder;
 use crate::store::Store;
+use crate::store::writer::Ended;
 use crate::transport::peers::Peers;
 use crate::transport::service::{PeerCheck, RaftService, Service};
 use crate::types::{Member, Types};
@@ -84,6 +85,14 @@ impl Inner {
             }
             first
         });
+    }
+
+    /// The thread that writes the log must not end before the log is shut down.
+    pub(crate) async fn outlive(self: Arc<Self>, writer: Ended) {
+        let _ = writer.await;
+        if !self.stopped() {
+            self.fail(Fatal::Panicked);
+        }
     }
 
     pub(crate) fn stopped(&self) -> bool {

@@ -94,7 +94,7 @@ impl Log {
         let redial = config.timers.redial;
         let peers = Peers::new(config.cluster.clone(), config.node.0, connector, redial);
         let taken = snapshot(&config, &folder, &contents, &peers).await?;
-        let store = Store::start(disk, contents).map_err(OpenError::io(&dir))?;
+        let (store, ended) = Store::start(disk, contents).map_err(OpenError::io(&dir))?;
         let (published, states) = watch::channel(Arc::new(State::default()));
         let machine = Machine::new(folder.clone(), store.clone(), taken, published)
             .map_err(OpenError::io(&dir))?;
@@ -121,6 +121,7 @@ impl Log {
         };
         let inner = Arc::new(inner);
         tokio::spawn(Arc::clone(&inner).follow());
+        tokio::spawn(Arc::clone(&inner).outlive(ended));
         Ok(Self { inner })
     }
 }

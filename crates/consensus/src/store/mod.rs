@@ -24,7 +24,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::oneshot;
-use writer::{Job, Latency};
+use writer::{Ended, Job, Latency};
 
 /// Bytes of entries in one message to a follower, unless the first entry alone is larger.
 const BATCH_BYTES: usize = 2 << 20;
@@ -53,7 +53,7 @@ fn gone<E>(_: E) -> io::Error {
 
 impl Store {
     /// Takes over an open file.
-    pub(crate) fn start(disk: Disk, contents: Contents) -> io::Result<Self> {
+    pub(crate) fn start(disk: Disk, contents: Contents) -> io::Result<(Self, Ended)> {
         let latency = Arc::new(Latency::default());
         let memory = Memory {
             bytes: contents.entries.values().map(|(_, size)| size).sum(),
@@ -62,12 +62,9 @@ impl Store {
             committed: contents.committed,
             purged: contents.purged,
         };
-        Ok(Self {
-            memory: Arc::new(Mutex::new(memory)),
-            jobs: writer::start(disk, Arc::clone(&latency))?,
-            latency,
-            identity: Arc::new(contents.identity),
-        })
+        let (jobs, ended) = writer::start(disk, Arc::clone(&latency))?;
+        let memory = Arc::new(Mutex::new(memory));
+        Ok((Self { memory, jobs, latency, identity: Arc::new(contents.identity) }, ended))
     }
 
     /// Bytes of all entries kept.

@@ -29,7 +29,7 @@ fn open(dir: &Path) -> Store {
         Disk::create(dir, &identity()).unwrap();
     }
     let (disk, contents) = Disk::open(dir).unwrap();
-    Store::start(disk, contents).unwrap()
+    Store::start(disk, contents).unwrap().0
 }
 
 struct Build;

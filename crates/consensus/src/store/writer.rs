@@ -54,16 +54,22 @@ impl Latency {
     }
 }
 
+/// Resolves when the thread has ended, be it by a panic.
+pub(crate) type Ended = oneshot::Receiver<()>;
+
 /// Starts the thread. It ends with `Job::Stop`, or when every sender is gone.
-pub(crate) fn start(disk: Disk, latency: Arc<Latency>) -> io::Result<Sender<Job>> {
+pub(crate) fn start(disk: Disk, latency: Arc<Latency>) -> io::Result<(Sender<Job>, Ended)> {
     let (jobs, waiting) = channel();
-    std::thread::Builder::new()
-        .name("raft-log".into())
-        .spawn(move || run(disk, &waiting, &latency))?;
-    Ok(jobs)
+    let (alive, ended) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("raft-log".into());
+    thread.spawn(move || {
+        let _alive = alive;
+        run(disk, waiting, &latency);
+    })?;
+    Ok((jobs, ended))
 }
 
-fn run(disk: Disk, waiting: &Receiver<Job>, latency: &Latency) {
+fn run(disk: Disk, waiting: Receiver<Job>, latency: &Latency) {
     let mut failed: Option<String> = None;
     let mut lazy = Vec::new();
     while let Ok(first) = waiting.recv() {
@@ -93,7 +99,7 @@ fn run(disk: Disk, waiting: &Receiver<Job>, latency: &Latency) {
             answer(job, failed.as_deref());
         }
         if let Some(told) = stopped {
-            drop(disk);
+            drop((disk, waiting));
             let _ = told.send(());
             return;
         }

@@ -129,6 +129,11 @@ impl Peers {
     /// Notes that a lane brought an answer.
     pub(crate) fn good(&self, node: u64, lane: Lane) {
         self.heard(node);
+        self.connected(node, lane);
+    }
+
+    /// Notes that a lane leads somewhere, if only to a refusal: a wiped member answers, and is none.
+    fn connected(&self, node: u64, lane: Lane) {
         if let Some(line) = self.lines.lock().expect("no panic while held").get_mut(&(node, lane)) {
             line.failing = None;
         }
@@ -163,10 +168,9 @@ impl Peers {
                     .map_err(|e| CallError::Unreadable { node, why: e.to_string() })
             }
             Ok(Err(status)) => {
-                // A refusal is an answer, too; a broken connection is not.
                 match status.code() {
                     Code::Unavailable | Code::Cancelled | Code::Unknown => self.bad(node, lane),
-                    _ => self.good(node, lane),
+                    _ => self.connected(node, lane),
                 }
                 Err(CallError::Status { node, status })
             }
