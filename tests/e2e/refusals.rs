@@ -99,10 +99,16 @@ pub(crate) fn unknown_keys(cluster: &Cluster) -> Verdict {
 /// FAULTS.md, attack 26: of two admins with the same knowledge one wins and the other is told.
 pub(crate) fn attack_26_two_admins(cluster: &Cluster) -> Verdict {
     let seen = generation(cluster)?;
+    let stamp = wire::local(cluster, 2, async |mut admin| {
+        Ok(admin
+            .status(v1::ReadRequest::default())
+            .await?
+            .into_inner()
+            .read
+            .map_or(0, |read| read.now))
+    })??;
     let scale = |count: u32| {
         wire::local(cluster, 2, async move |mut admin| {
-            let stamp = admin.status(v1::ReadRequest::default()).await?.into_inner().read;
-            let stamp = stamp.map_or(0, |read| read.now);
             let request = Some(v1::RequestId { stamp, high: 26, low: count.into() });
             let counts = [("clock".to_owned(), count)].into_iter().collect();
             admin.scale(v1::ScaleRequest { request, project: "app".into(), counts, seen }).await
