@@ -139,8 +139,11 @@ fn banner(read: &ReadInfo) -> Option<String> {
     if !read.stale {
         return None;
     }
-    let age = text::age(Duration::from_millis(read.age_ms));
-    let mut banner = format!("*** {age} old: what {} knows by itself", text::safe(&read.served_by));
+    let age = match read.age_ms {
+        u64::MAX => "of unknown age".to_owned(),
+        millis => format!("{} old", text::age(Duration::from_millis(millis))),
+    };
+    let mut banner = format!("*** {age}: what {} knows by itself", text::safe(&read.served_by));
     if !read.why_stale.is_empty() {
         let _ = write!(banner, ", because: {}", text::safe(&read.why_stale));
     }

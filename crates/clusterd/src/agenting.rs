@@ -106,10 +106,10 @@ impl Agenting {
         while let Some(output) = outputs.recv().await {
             match output {
                 Output::Do(action) => {
-                    drop(tokio::spawn(Arc::clone(&self).execute(engine.clone(), action)))
+                    drop(tokio::spawn(Arc::clone(&self).execute(engine.clone(), action)));
                 }
                 Output::Report { number, report } => {
-                    drop(reports.send(Outgoing { number, report }))
+                    drop(reports.send(Outgoing { number, report }));
                 }
                 Output::Resync => drop(tokio::spawn(Arc::clone(&self).resync(engine.clone()))),
                 Output::Event(event) => log(&event),
@@ -198,7 +198,7 @@ fn log(event: &agent::Event) {
     use agent::Event;
     match event {
         Event::ViewRefused { .. } | Event::Isolated | Event::EngineOut { .. } => {
-            warn!(%event, "agent")
+            warn!(%event, "agent");
         }
         Event::ActionFailed { .. } => warn!(%event, "agent"),
         Event::Confirmed

@@ -79,7 +79,7 @@ fn log(remark: &Remark) {
         Remark::LinkDown { node, why } => info!(node = node.0, %why, "edge link down"),
         Remark::Ejected { task, why } => info!(%task, %why, "replica takes no connections"),
         Remark::PortRefused { bind, why } => {
-            warn!(port = bind.port, %why, "published port refused")
+            warn!(port = bind.port, %why, "published port refused");
         }
         Remark::PictureUnreadable { why } => warn!(%why, "the picture on disk is unreadable"),
         Remark::PictureNotSaved { why } => warn!(%why, "the picture could not be kept"),

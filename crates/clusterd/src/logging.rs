@@ -24,6 +24,16 @@ pub(crate) fn start(config: &Config) -> anyhow::Result<()> {
     started.map_err(|e| anyhow::anyhow!("logging cannot start: {e}"))
 }
 
+/// Makes a panic of any task end the process: a stopped member is safer than one that lives on without a
+/// part, and its supervisor starts it again.
+pub(crate) fn end_on_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        std::process::exit(101);
+    }));
+}
+
 /// The last word: why the process ends.
 pub(crate) fn fatal(why: &anyhow::Error) {
     eprintln!("clusterd: {why:#}");

@@ -2,6 +2,7 @@
 //! says. Decides nothing.
 
 use crate::clock;
+use crate::serve::admit::ATTEMPTS;
 use crate::tasks::Tasks;
 use api::v1;
 use consensus::{Log, ProposeError, RaftService};
@@ -14,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tonic::Status;
 use tracing::{debug, info, warn};
 
@@ -28,6 +29,8 @@ pub(crate) struct Managing {
     pub(crate) cluster_key: ClusterKey,
     pub(crate) sealer: Sealer,
     pub(crate) settings: Settings,
+    /// Attempts at joining under way.
+    pub(crate) joining: Semaphore,
     manager: Mutex<Manager>,
     outputs: mpsc::UnboundedSender<Output>,
     woken: Notify,
@@ -55,6 +58,7 @@ impl Managing {
             cluster_key,
             manager: Mutex::new(Manager::new(me, timers.clone(), settings.clone(), clock::now())),
             settings,
+            joining: Semaphore::new(ATTEMPTS),
             outputs,
             woken: Notify::new(),
             confirmed: AtomicBool::new(false),
@@ -199,7 +203,7 @@ impl Managing {
             let driver = Arc::clone(&self);
             match output {
                 Output::Propose { id, command } => {
-                    drop(tokio::spawn(driver.propose_own(id, command)))
+                    drop(tokio::spawn(driver.propose_own(id, command)));
                 }
                 Output::Reconcile { voters, learners } => drop(tokio::spawn(async move {
                     let addresses: Vec<(NodeId, SocketAddr)> =
@@ -264,11 +268,11 @@ fn log(event: &manager::Event) {
     use manager::Event;
     match event {
         Event::LinkBroken { node } => {
-            warn!(node = node.0, "link broken: another manager hears the node, this one does not")
+            warn!(node = node.0, "link broken: another manager hears the node, this one does not");
         }
         Event::LinkHealed { node } => info!(node = node.0, "link healed"),
         Event::Stalled { paused } => {
-            warn!(paused_ms = paused.as_millis() as u64, "this process stood still")
+            warn!(paused_ms = paused.as_millis() as u64, "this process stood still");
         }
     }
 }

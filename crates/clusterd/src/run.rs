@@ -19,13 +19,14 @@ const STOP: Duration = Duration::from_secs(8);
 /// Runs until a signal, or until something is wrong that only a person can mend.
 pub(crate) async fn daemon(mut config: Config, file: Option<PathBuf>) -> anyhow::Result<()> {
     config.file = file;
+    crate::logging::end_on_panic();
     let config = Arc::new(config);
     let folder = Folder::open(&config.data_dir)?;
     let host = Host::new(Arc::clone(&config), folder);
-    if let Some(file) = host.folder.read_node()? {
-        if let Err(why) = local::start(&host, file, None).await {
-            stand_by(&host, why)?;
-        }
+    if let Some(file) = host.folder.read_node()?
+        && let Err(why) = local::start(&host, file, None).await
+    {
+        stand_by(&host, why)?;
     }
     control::serve_local(&host)?;
     metrics::serve(Arc::clone(&host), config.metrics).await?;

@@ -52,10 +52,10 @@ impl Session {
         let mut turn = 0;
         loop {
             let managers = self.node.managers();
-            if let Some(manager) = managers.get(turn % managers.len().max(1)) {
-                if let Err(why) = self.attend(*manager).await {
-                    debug!(manager = manager.0.0, %why, "session ended");
-                }
+            if let Some(manager) = managers.get(turn % managers.len().max(1))
+                && let Err(why) = self.attend(*manager).await
+            {
+                debug!(manager = manager.0.0, %why, "session ended");
             }
             self.through.send_replace(None);
             turn += 1;

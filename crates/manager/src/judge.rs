@@ -1,4 +1,4 @@
-//! The verdict on a node: the rules of DESIGN.md §5, as one function of a table and a state.
+//! The verdict on a node: the rules of liveness (ARCHITECTURE.md), as one function of a table and a state.
 //!
 //! Worse verdicts need two witnesses, the leader and one other ready manager, none of whom may have
 //! heard the node within the limit; without another ready manager the leader alone suffices. Better

@@ -5,7 +5,7 @@
 //! clock, opens no socket and draws no random number. Everything that can happen to a manager is an
 //! [`Input`], everything it wants done is an [`Output`].
 //!
-//! Start with [`Input`], then [`Manager::handle`], then `judge.rs` for the rules of DESIGN.md §5.
+//! Start with [`Input`], then [`Manager::handle`], then `judge.rs` for the rules of liveness.
 
 mod input;
 mod judge;

@@ -33,7 +33,8 @@ impl Reading {
             },
             Err(why_stale) => v1::ReadInfo {
                 stale: true,
-                age_ms: managing.contact_age().as_millis() as u64,
+                // A member that has heard no leader since it started has the greatest age there is.
+                age_ms: u64::try_from(managing.contact_age().as_millis()).unwrap_or(u64::MAX),
                 index: state.index,
                 now: state.now.0,
                 served_by,

@@ -15,6 +15,9 @@ use tracing::info;
 pub(crate) const SEAL_AUTHORITY: &[u8] = b"authority key";
 /// Join attempts with a wrong token are answered after this long, so that guessing is slow.
 const WRONG_TOKEN_PAUSE: Duration = Duration::from_millis(500);
+/// Attempts at joining under way at the same time; with the pause above, 32 guesses a second at a secret of
+/// 128 bits.
+pub(crate) const ATTEMPTS: usize = 16;
 /// How long a joiner may be kept waiting for a quorum.
 const JOIN_DEADLINE: Duration = Duration::from_secs(3);
 
@@ -24,6 +27,9 @@ pub(crate) async fn join(
     managing: &Managing,
     message: v1::JoinRequest,
 ) -> Result<v1::JoinReply, Status> {
+    let attempt = managing.joining.try_acquire();
+    let _attempt = attempt
+        .map_err(|_| Status::resource_exhausted("too many hosts try to join at once; try again"))?;
     let role = check_token(managing, &message.token).await?;
     check_clock(message.wall_ms)?;
     let name = api::parse("name", &message.name)?;

@@ -202,14 +202,14 @@ async fn ask_members(
         match tokio::time::timeout(JOIN, client.join(request.clone())).await {
             Ok(Ok(reply)) => return Ok(reply.into_inner()),
             Ok(Err(status)) if status.code() == Code::Unavailable => {
-                last = unreachable(member, &status)
+                last = unreachable(member, &status);
             }
             Ok(Err(status)) => return Err(status),
             Err(_) => {
                 last = Status::unavailable(format!(
                     "{member} did not answer within {} s",
                     JOIN.as_secs()
-                ))
+                ));
             }
         }
     }
