@@ -37,6 +37,8 @@ pub(crate) enum Happening {
     Append { to: NodeId, term: u64, upto: u64, known: u64 },
     /// A member's acknowledgement arrives at the leader.
     Ack { from: NodeId, term: u64, upto: u64 },
+    /// A member applies what it knows to be committed.
+    Apply { member: NodeId },
     /// The membership of the log changes.
     Membership { term: u64, voters: BTreeSet<NodeId> },
     /// A proposal's end reaches its manager.
@@ -75,20 +77,20 @@ pub(crate) enum Happening {
     Leaves { node: NodeId, life: u64, until: u64 },
 }
 
-/// How nasty the world is where nobody asked it to be.
+/// How nasty the world is where nobody asked it to be: what gets lost, of a thousand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Nastiness {
-    /// Answers that get lost although the connection works, of a thousand.
-    pub(crate) lost_answers: u64,
-    /// Proposals refused for no reason a manager could know, of a thousand.
-    pub(crate) lost_proposals: u64,
-    /// Events of the engine that get lost, of a thousand.
-    pub(crate) lost_events: u64,
+    /// Answers, although the connection works.
+    pub(crate) answers: u64,
+    /// Proposals, for no reason a manager could know.
+    pub(crate) proposals: u64,
+    /// Events of the engine.
+    pub(crate) events: u64,
 }
 
 impl Nastiness {
-    pub(crate) const NONE: Self = Self { lost_answers: 0, lost_proposals: 0, lost_events: 0 };
-    pub(crate) const SOME: Self = Self { lost_answers: 10, lost_proposals: 10, lost_events: 10 };
+    pub(crate) const NONE: Self = Self { answers: 0, proposals: 0, events: 0 };
+    pub(crate) const SOME: Self = Self { answers: 10, proposals: 10, events: 10 };
 }
 
 /// The simulated cluster.
@@ -104,6 +106,8 @@ pub(crate) struct Cluster {
     pub(crate) trace: Trace,
     pub(crate) invariants: Invariants,
     pub(crate) nastiness: Nastiness,
+    /// How long members gather entries, and managers changes of views, at most, in milliseconds.
+    pub(crate) gather: u64,
     pub(crate) timers: Timers,
     pub(crate) settings: Settings,
     /// What managers told, for people to read, with the time.
@@ -130,6 +134,7 @@ impl Cluster {
             trace: Trace::new(),
             invariants: Invariants::new(&founded),
             nastiness,
+            gather: if founded.nodes.len() > 100 { 50 } else { 4 },
             timers: Timers::LAN,
             settings: Settings::default(),
             told: Vec::new(),
@@ -161,6 +166,7 @@ impl Cluster {
         | H::ManagerWakes { node, .. }
         | H::AgentWakes { node, .. }
         | H::Append { to: node, .. }
+        | H::Apply { member: node }
         | H::Proposed { node, .. }
         | H::Probed { node, .. }
         | H::Sign { node, .. }
@@ -193,12 +199,13 @@ impl Cluster {
             H::Raft => self.raft_tick(),
             H::Append { to, term, upto, known } => self.appended(to, term, upto, known),
             H::Ack { from, term, upto } => self.acknowledged(from, term, upto),
+            H::Apply { member } => self.apply_at(member),
             H::Membership { term, voters } => self.membership(term, voters),
             H::Proposed { node, life, id, ended } => {
-                self.to_manager(node, life, manager::Input::Proposed { id, ended });
+                self.tell_manager(node, life, manager::Input::Proposed { id, ended });
             }
             H::Probed { node, life, of, answers } => {
-                self.to_manager(node, life, manager::Input::Probed { node: of, answers });
+                self.tell_manager(node, life, manager::Input::Probed { node: of, answers });
             }
             H::Sign { node, life } => self.sign(node, life),
             H::Push { node, life } => self.push_views(node, life),
@@ -209,12 +216,12 @@ impl Cluster {
                 self.report_arrives(node, life, number, report);
             }
             H::Reported { node, life, number, accepted } => {
-                self.to_agent(node, life, agent::Input::Reported { number, accepted });
+                self.tell_agent(node, life, agent::Input::Reported { number, accepted });
             }
             H::Refresh { life, refresh } => self.refresh_arrives(life, refresh),
             H::Acted { node, life, action } => self.acted(node, life, *action),
             H::Unanswered { node, life, action } => self.unanswered(node, life, *action),
-            H::Answered { node, life, done } => self.to_agent(node, life, *done),
+            H::Answered { node, life, done } => self.tell_agent(node, life, *done),
             H::Pinged { node, life } => self.pinged(node, life),
             H::Listed { node, life } => self.listed(node, life),
             H::Turn { node, container, run, turn } => self.turn(node, &container, run, turn),

@@ -40,7 +40,7 @@ impl Cluster {
         heard: &Arc<Vec<(NodeId, Duration)>>,
     ) {
         let life = self.hosts[&to].life;
-        self.to_manager(to, life, Input::Beat { from, heard: heard.to_vec() });
+        self.tell_manager(to, life, Input::Beat { from, heard: heard.to_vec() });
     }
 
     pub(crate) fn manager_wakes(&mut self, node: NodeId, life: u64) {
@@ -51,7 +51,7 @@ impl Cluster {
                 member.wakes = u64::MAX;
             }
             if due.is_some_and(|at| at <= wakes) {
-                self.to_manager(node, life, Input::Wake);
+                self.tell_manager(node, life, Input::Wake);
             } else {
                 self.manager_sleeps(node);
             }
@@ -59,7 +59,7 @@ impl Cluster {
     }
 
     /// Hands an input to a manager and does what it wants.
-    pub(crate) fn to_manager(&mut self, node: NodeId, life: u64, input: Input) {
+    pub(crate) fn tell_manager(&mut self, node: NodeId, life: u64, input: Input) {
         let now = self.now;
         let Some(daemon) = self.hosts.get_mut(&node).and_then(|h| h.daemon_of(life)) else {
             return;
@@ -124,7 +124,7 @@ impl Cluster {
     }
 
     fn manager_proposes(&mut self, node: NodeId, life: u64, id: ProposalId, command: Command) {
-        let lost = self.random.per_mille(self.nastiness.lost_proposals);
+        let lost = self.random.per_mille(self.nastiness.proposals);
         if lost || !self.propose(node, command, None, Origin::Manager(id)) {
             let at = self.now + self.random.between(0, 5);
             let ended = Ended::Failed;

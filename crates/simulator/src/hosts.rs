@@ -53,7 +53,7 @@ impl Cluster {
         if let Some(replica) = self.log.replicas.get_mut(&node) {
             replica.waits_from = self.now;
             let state = Arc::new(replica.state.clone());
-            self.to_manager(node, life, manager::Input::Applied(state));
+            self.tell_manager(node, life, manager::Input::Applied(state));
         }
         let beat = self.now + self.random.between(0, self.timers.beat.as_millis() as u64);
         self.queue.push(beat, Happening::Beat { node, life });
@@ -64,6 +64,9 @@ impl Cluster {
 
     /// The daemon ends at once.
     pub(crate) fn kill_daemon(&mut self, node: NodeId) {
+        if let Some(replica) = self.log.replicas.get_mut(&node) {
+            replica.applying = false;
+        }
         if let Some(host) = self.hosts.get_mut(&node) {
             host.daemon = None;
             host.frozen_until = 0;
@@ -148,7 +151,7 @@ impl Cluster {
         // The stream of events breaks, or comes back: the driver lists anew, as after a start.
         match mode {
             Mode::Answers => self.queue.push(self.now + LIST, Happening::Listed { node, life }),
-            Mode::Stopped => self.to_agent(node, life, Input::Engine { ready: false }),
+            Mode::Stopped => self.tell_agent(node, life, Input::Engine { ready: false }),
             Mode::Hangs => {}
         }
     }
@@ -161,14 +164,14 @@ impl Cluster {
         daemon.agent_wakes = u64::MAX;
         let time = daemon.time(now);
         if daemon.agent.wake_at().is_some_and(|at| at <= time) {
-            self.to_agent(node, life, Input::Wake);
+            self.tell_agent(node, life, Input::Wake);
         } else {
             self.agent_sleeps(node);
         }
     }
 
     /// Hands an input to an agent and does what it wants.
-    pub(crate) fn to_agent(&mut self, node: NodeId, life: u64, input: Input) {
+    pub(crate) fn tell_agent(&mut self, node: NodeId, life: u64, input: Input) {
         let now = self.now;
         let Some(host) = self.hosts.get_mut(&node) else { return };
         let is_view = matches!(input, Input::View { .. });
@@ -252,7 +255,7 @@ impl Cluster {
             let done = Box::new(Input::Done { action, result });
             self.queue.push(until, Happening::Answered { node, life, done });
         } else {
-            self.to_agent(node, life, Input::Done { action, result });
+            self.tell_agent(node, life, Input::Done { action, result });
         }
     }
 
@@ -262,7 +265,7 @@ impl Cluster {
 
     pub(crate) fn unanswered(&mut self, node: NodeId, life: u64, action: Action) {
         let result = ActionResult::Unanswered("the engine did not answer".to_owned());
-        self.to_agent(node, life, Input::Done { action, result });
+        self.tell_agent(node, life, Input::Done { action, result });
     }
 
     /// The driver asks the engine for a sign of life.
@@ -274,7 +277,7 @@ impl Cluster {
 
     pub(crate) fn pinged(&mut self, node: NodeId, life: u64) {
         if self.hosts.get(&node).is_some_and(|h| !h.engine.answers()) {
-            self.to_agent(node, life, Input::Engine { ready: false });
+            self.tell_agent(node, life, Input::Engine { ready: false });
         }
     }
 
@@ -285,7 +288,7 @@ impl Cluster {
         } else {
             Input::Engine { ready: false }
         };
-        self.to_agent(node, life, input);
+        self.tell_agent(node, life, input);
     }
 
     /// A program does something by itself; the engine announces it.
@@ -298,7 +301,7 @@ impl Cluster {
 
     /// The engine announces a change of a container.
     pub(crate) fn announce_container(&mut self, node: NodeId, id: &ContainerId) {
-        let lost = self.random.per_mille(self.nastiness.lost_events);
+        let lost = self.random.per_mille(self.nastiness.events);
         let Some(host) = self.hosts.get(&node) else { return };
         if !host.engine.answers() || lost {
             return;
@@ -309,7 +312,7 @@ impl Cluster {
             None => Input::Gone(id.clone()),
         };
         if lives {
-            self.to_agent(node, life, input);
+            self.tell_agent(node, life, input);
         }
     }
 }

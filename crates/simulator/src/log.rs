@@ -66,6 +66,8 @@ pub(crate) struct Replica {
     pub(crate) state: State,
     /// When it last heard from a leader with a quorum.
     pub(crate) contact: u64,
+    /// It is about to apply what it knows.
+    pub(crate) applying: bool,
     /// Since when it waits for a leader.
     pub(crate) waits_from: u64,
     /// Random part of how long it waits before it stands for election.
@@ -109,6 +111,7 @@ impl Log {
             known: index,
             state: state.clone(),
             contact: 0,
+            applying: false,
             waits_from: 0,
             patience: 0,
         };
@@ -232,13 +235,8 @@ impl Log {
         }
         let Pending { entry, origin, .. } = self.reign.as_mut()?.tail.remove(0);
         let index = self.index() + 1;
-        let outcome = match &entry {
-            Some(entry) => Some(self.state.apply(index, entry)),
-            None => {
-                self.state.skip(index);
-                None
-            }
-        };
+        let outcome = entry.as_ref().map(|entry| self.state.apply(index, entry));
+        self.state.skip(index);
         self.committed.push(entry.clone());
         Some(Commit { index, entry, origin, outcome })
     }
@@ -256,9 +254,10 @@ impl Log {
             return true;
         }
         for index in from + 1..=to {
-            match &self.committed[index as usize - 1] {
-                Some(entry) => drop(replica.state.apply(index, entry)),
-                None => replica.state.skip(index),
+            if let Some(entry) = &self.committed[index as usize - 1] {
+                replica.state.apply(index, entry);
+            } else {
+                replica.state.skip(index);
             }
         }
         true

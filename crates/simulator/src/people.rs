@@ -65,6 +65,6 @@ impl Cluster {
         let open = |n: &NodeId| {
             self.lives(*n) && self.network.reachable(*n) && self.network.joined(*n, leader)
         };
-        self.hosts.keys().any(|n| open(n)).then_some(leader)
+        self.hosts.keys().any(open).then_some(leader)
     }
 }

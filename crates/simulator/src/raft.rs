@@ -7,6 +7,8 @@ use model::{Command, Entry, NodeId, RequestId, WallTime};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+/// Hosts above which a command is noted in short.
+const LARGE: usize = 50;
 /// How often Raft's clock ticks, in milliseconds.
 const TICK: u64 = 50;
 
@@ -56,13 +58,13 @@ impl Cluster {
         self.note(&format_args!("raft: {leader} steps down"));
         self.log.abdicate();
         let life = self.hosts[&leader].life;
-        self.to_manager_when_awake(leader, life, Input::Followed);
+        self.tell_manager_when_awake(leader, life, Input::Followed);
     }
 
     /// A manager that stands still learns of it when it wakes; what it says until then is not heard.
-    fn to_manager_when_awake(&mut self, node: NodeId, life: u64, input: Input) {
+    fn tell_manager_when_awake(&mut self, node: NodeId, life: u64, input: Input) {
         if self.lives(node) {
-            self.to_manager(node, life, input);
+            self.tell_manager(node, life, input);
         } else if let Some(member) = self.hosts.get_mut(&node).and_then(|h| h.member_mut()) {
             // Its first input after the pause is this one: nothing of it is believed before.
             let _ = member.manager.handle(model::Time(0), input);
@@ -166,7 +168,7 @@ impl Cluster {
             let at = self.now + delay.as_millis() as u64;
             self.queue.push(at, Happening::Ack { from: to, term, upto });
         }
-        self.apply_at(to);
+        self.apply_soon(to);
     }
 
     pub(crate) fn acknowledged(&mut self, from: NodeId, term: u64, upto: u64) {
@@ -195,22 +197,22 @@ impl Cluster {
         if let Some(replica) = self.log.replicas.get_mut(&leader) {
             replica.known = index;
         }
-        let answers_first = self.random.per_mille(500);
-        if answers_first {
-            commits.iter().for_each(|c| self.answer(leader, c));
-        }
-        self.apply_at(leader);
-        if !answers_first {
-            commits.iter().for_each(|c| self.answer(leader, c));
+        // What was committed is applied in batches; the answer may come before or after.
+        self.apply_soon(leader);
+        for commit in &commits {
+            self.answer(leader, commit);
         }
         self.replicate();
-        self.crowned();
     }
 
     fn committed(&mut self, was: &model::State, commit: &Commit) {
         if let Some(entry) = &commit.entry {
-            let line = format!("{} {:?}", commit.index, entry.command);
-            self.note(&line);
+            // What a large cluster decides is too long to be read.
+            if self.hosts.len() > LARGE {
+                self.note(&format_args!("{} {}", commit.index, gist(&entry.command)));
+            } else {
+                self.note(&format_args!("{} {:?}", commit.index, entry.command));
+            }
         }
         self.invariants.committed(self.now, was, &self.log.state, commit, &self.hosts);
     }
@@ -219,7 +221,7 @@ impl Cluster {
     fn crowned(&mut self) {
         if let Some((node, term, cluster_now)) = self.log.lead(self.now) {
             let life = self.hosts[&node].life;
-            self.to_manager(node, life, Input::Led { term, cluster_now });
+            self.tell_manager(node, life, Input::Led { term, cluster_now });
         }
     }
 
@@ -230,10 +232,11 @@ impl Cluster {
                 let (life, ended) =
                     (self.hosts[&leader].life, Ended::Applied { index: commit.index });
                 let what = Happening::Proposed { node: leader, life, id, ended };
-                self.queue.push(self.now, what);
+                let at = self.now + self.random.between(0, 3);
+                self.queue.push(at, what);
             }
             Origin::Report { node, life, number } => {
-                let lost = self.random.per_mille(self.nastiness.lost_answers);
+                let lost = self.random.per_mille(self.nastiness.answers);
                 let back = self.network.call(&mut self.random, leader, node);
                 if let Some(delay) = back.filter(|_| !lost) {
                     let what = Happening::Reported { node, life, number, accepted: true };
@@ -252,8 +255,21 @@ impl Cluster {
         }
     }
 
+    /// A member will apply what it knows to be committed, and what it learns of until then.
+    fn apply_soon(&mut self, member: NodeId) {
+        let gather = self.random.between(0, self.gather);
+        let Some(replica) = self.log.replicas.get_mut(&member) else { return };
+        if !replica.applying {
+            replica.applying = true;
+            self.queue.push(self.now + gather, Happening::Apply { member });
+        }
+    }
+
     /// A member applies what it knows to be committed, and its manager is told.
     pub(crate) fn apply_at(&mut self, member: NodeId) {
+        if let Some(replica) = self.log.replicas.get_mut(&member) {
+            replica.applying = false;
+        }
         if !self.lives(member) || !self.log.advance(member) {
             return;
         }
@@ -261,8 +277,9 @@ impl Cluster {
         self.invariants.applied(self.now, member, &state, &self.log.state);
         let life = self.hosts[&member].life;
         let state = Arc::new(state);
-        self.to_manager(member, life, Input::Applied(Arc::clone(&state)));
+        self.tell_manager(member, life, Input::Applied(Arc::clone(&state)));
         self.views_due(member);
+        self.crowned();
     }
 
     /// Appends a command at the leader. False when that member does not lead.
@@ -312,5 +329,16 @@ impl Cluster {
             self.note(&format_args!("raft: voters {voters:?}"));
             self.log.voters = voters;
         }
+    }
+}
+
+/// A command in short.
+fn gist(command: &Command) -> String {
+    match command {
+        Command::Plan(changes) => format!("a plan of {} changes", changes.len()),
+        Command::Judge(verdicts) => format!("{verdicts:?}"),
+        Command::Report(report) => format!("{} reports {}", report.node, report.statuses.len()),
+        Command::Deploy(deploy) => format!("{} is deployed", deploy.spec.name),
+        other => format!("{other:?}"),
     }
 }

@@ -4,7 +4,7 @@ use crate::cluster::{Cluster, Nastiness};
 use crate::founding::{Shape, entries};
 use crate::invariants::healed;
 use crate::random::Random;
-use crate::trouble::Trouble;
+use crate::trouble::{end, strike};
 use crate::workload::Workload;
 use model::{NodeId, TaskId, Wanted};
 use std::ops::RangeInclusive;
@@ -105,17 +105,16 @@ fn play(cluster: &mut Cluster, random: &mut Random, size: &Size) -> Result<(), S
     let mut workload = Workload::new(random, size.replicas, cluster.hosts.len());
     workload.deploy_all(cluster);
     pass(cluster, 8_000)?;
-    let mut trouble = Trouble::default();
     let until = cluster.now + size.trouble.as_millis() as u64;
     while cluster.now < until {
         if random.per_mille(300) {
             workload.change_something(cluster, random);
         } else {
-            trouble.strike(cluster, random);
+            strike(cluster, random);
         }
         pass(cluster, random.between(50, 2_500))?;
     }
-    trouble.end(cluster);
+    end(cluster);
     workload.be_reasonable(cluster);
     wait_until_whole(cluster, size.heal.as_millis() as u64)?;
     stay_calm(cluster, random)
@@ -187,7 +186,9 @@ fn stay_calm(cluster: &mut Cluster, random: &mut Random) -> Result<(), String> {
             cluster.start_daemon(node);
         }
         2 => {
-            nodes.iter().for_each(|n| cluster.network.isolate(*n));
+            for node in &nodes {
+                cluster.network.isolate(*node);
+            }
             pass(cluster, 8_000)?;
             cluster.network.heal();
         }

@@ -10,8 +10,6 @@ use std::time::Duration;
 
 /// How often a node looks after its session, in milliseconds.
 const SIGN: u64 = 500;
-/// How long a manager gathers changes before it sends views, in milliseconds.
-const GATHER: u64 = 10;
 /// How long a refused or unsendable report takes to come back, in milliseconds.
 const REFUSED: u64 = 100;
 /// Signs between two full lists of an engine's containers.
@@ -82,7 +80,7 @@ impl Cluster {
                 if let Some(daemon) = self.hosts.get_mut(&node).and_then(|h| h.daemon_of(life)) {
                     daemon.session = Some(Session { manager, sent: None });
                 }
-                self.to_agent(node, life, Input::Session);
+                self.tell_agent(node, life, Input::Session);
                 self.views_due(manager);
             }
         }
@@ -95,7 +93,7 @@ impl Cluster {
         let session = daemon.and_then(|d| d.session.as_ref());
         if session.is_some_and(|s| sent(s) && s.sent == newest) {
             let age = Duration::from_millis(self.contact_age(manager));
-            self.to_agent(node, life, Input::Confirmed { age });
+            self.tell_agent(node, life, Input::Confirmed { age });
         } else {
             self.views_due(manager);
         }
@@ -108,7 +106,7 @@ impl Cluster {
         let Some(member) = host.member_mut() else { return };
         if !member.pushing {
             member.pushing = true;
-            self.queue.push(self.now + GATHER, Happening::Push { node: manager, life });
+            self.queue.push(self.now + 2 * self.gather, Happening::Push { node: manager, life });
         }
     }
 
@@ -136,8 +134,8 @@ impl Cluster {
         if !self.serves(manager, node) {
             return;
         }
-        let state = self.log.replicas[&manager].state.clone();
-        let newest = Some(essence(&state, node));
+        let state = &self.log.replicas[&manager].state;
+        let newest = Some(essence(state, node));
         let host = self.hosts.get_mut(&node).expect("only hosts listen");
         let life = host.life;
         let Some(daemon) = &mut host.daemon else { return };
@@ -164,7 +162,7 @@ impl Cluster {
         age: Duration,
     ) {
         if self.session(node) == Some(from) {
-            self.to_agent(node, life, Input::View { view, age });
+            self.tell_agent(node, life, Input::View { view, age });
         }
     }
 
@@ -176,7 +174,7 @@ impl Cluster {
             self.queue.push(at, Happening::Reported { node, life, number, accepted: false });
             return;
         };
-        if !self.random.per_mille(self.nastiness.lost_answers) {
+        if !self.random.per_mille(self.nastiness.answers) {
             let at = self.now + delay.as_millis() as u64;
             self.queue.push(at, Happening::Report { node, life, number, report });
         }

@@ -40,6 +40,6 @@ impl Trace {
 
     /// The last lines.
     pub(crate) fn tail(&self) -> String {
-        self.lines.iter().map(|l| format!("{l}\n")).collect()
+        self.lines.iter().flat_map(|l| [l.as_str(), "\n"]).collect()
     }
 }

@@ -6,67 +6,57 @@ use crate::random::Random;
 use agent::ContainerId;
 use model::NodeId;
 
-/// Faults at random.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Trouble {
-    /// Faults so far.
-    pub(crate) strikes: u64,
+/// One fault, or the end of one.
+pub(crate) fn strike(cluster: &mut Cluster, random: &mut Random) {
+    let nodes: Vec<NodeId> = cluster.hosts.keys().copied().collect();
+    let node = random.pick(&nodes).expect("a cluster has nodes");
+    let node = match cluster.log.leader() {
+        Some(leader) if random.per_mille(250) => leader,
+        _ => node,
+    };
+    cluster.note(&format_args!("trouble at {node}"));
+    match random.between(0, 13) {
+        0 => cluster.network.isolate(node),
+        1..=2 => cluster.network.rejoin(node),
+        3 => {
+            let other = random.pick(&nodes).expect("a cluster has nodes");
+            cluster.network.cut(node, other);
+            if random.per_mille(500) {
+                cluster.network.cut(other, node);
+            }
+        }
+        4 => split(cluster, random, &nodes),
+        5 => cluster.network.heal(),
+        6 => {
+            cluster.network.loss = random.between(0, 150);
+            cluster.network.slow = random.between(0, 40);
+        }
+        7 => cluster.crash(node),
+        8 => cluster.boot(node),
+        9 => cluster.kill_daemon(node),
+        10 => cluster.freeze(node, random.between(100, 8_000)),
+        11 => engine(cluster, random, node),
+        12 => cluster.stop_daemon(node),
+        _ => by_hand(cluster, random, node),
+    }
+    // A host that is off, or whose daemon is, comes back some time.
+    let back = random.pick(&nodes).expect("a cluster has nodes");
+    if random.per_mille(400) {
+        cluster.boot(back);
+        cluster.start_daemon(back);
+    }
 }
 
-impl Trouble {
-    /// One fault, or the end of one.
-    pub(crate) fn strike(&mut self, cluster: &mut Cluster, random: &mut Random) {
-        self.strikes += 1;
-        let nodes: Vec<NodeId> = cluster.hosts.keys().copied().collect();
-        let node = random.pick(&nodes).expect("a cluster has nodes");
-        let node = match cluster.log.leader() {
-            Some(leader) if random.per_mille(250) => leader,
-            _ => node,
-        };
-        cluster.note(&format_args!("trouble at {node}"));
-        match random.between(0, 13) {
-            0 => cluster.network.isolate(node),
-            1..=2 => cluster.network.rejoin(node),
-            3 => {
-                let other = random.pick(&nodes).expect("a cluster has nodes");
-                cluster.network.cut(node, other);
-                if random.per_mille(500) {
-                    cluster.network.cut(other, node);
-                }
-            }
-            4 => split(cluster, random, &nodes),
-            5 => cluster.network.heal(),
-            6 => {
-                cluster.network.loss = random.between(0, 150);
-                cluster.network.slow = random.between(0, 40);
-            }
-            7 => cluster.crash(node),
-            8 => cluster.boot(node),
-            9 => cluster.kill_daemon(node),
-            10 => cluster.freeze(node, random.between(100, 8_000)),
-            11 => engine(cluster, random, node),
-            12 => cluster.stop_daemon(node),
-            _ => by_hand(cluster, random, node),
-        }
-        // A host that is off, or whose daemon is, comes back some time.
-        let back = random.pick(&nodes).expect("a cluster has nodes");
-        if random.per_mille(400) {
-            cluster.boot(back);
-            cluster.start_daemon(back);
-        }
-    }
-
-    /// No fault is left.
-    pub(crate) fn end(&mut self, cluster: &mut Cluster) {
-        cluster.network.heal();
-        let nodes: Vec<NodeId> = cluster.hosts.keys().copied().collect();
-        for node in nodes {
-            cluster.boot(node);
-            cluster.start_daemon(node);
-            cluster.stay(node);
-            if cluster.hosts[&node].engine.mode != Mode::Answers {
-                cluster.set_engine(node, Mode::Answers, false);
-            }
+/// No fault is left.
+pub(crate) fn end(cluster: &mut Cluster) {
+    cluster.network.heal();
+    let nodes: Vec<NodeId> = cluster.hosts.keys().copied().collect();
+    for node in nodes {
+        cluster.boot(node);
+        cluster.start_daemon(node);
+        cluster.stay(node);
+        if cluster.hosts[&node].engine.mode != Mode::Answers {
+            cluster.set_engine(node, Mode::Answers, false);
         }
     }
 }

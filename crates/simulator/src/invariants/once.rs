@@ -7,7 +7,7 @@ use model::{NodeId, TaskId};
 
 pub(super) fn check(hosts: &Hosts, node: NodeId, task: TaskId) -> Broken {
     let of_task = |n: &NodeId| hosts[n].engine.running().filter(|c| c.shown.task == task).count();
-    if hosts.keys().map(|n| of_task(n)).sum::<usize>() > 1 {
+    if hosts.keys().map(of_task).sum::<usize>() > 1 {
         return Some(format!("task {task} runs twice"));
     }
     let own = hosts[&node].engine.running().find(|c| c.shown.task == task)?;
@@ -16,7 +16,7 @@ pub(super) fn check(hosts: &Hosts, node: NodeId, task: TaskId) -> Broken {
             let engine = &hosts[n].engine;
             engine.running().filter(|c| c.writes.contains(volume)).count()
         };
-        let writers = hosts.keys().map(|n| writers(n)).sum::<usize>();
+        let writers = hosts.keys().map(writers).sum::<usize>();
         (writers > 1).then(|| format!("{writers} containers write to volume {volume}"))
     })
 }
