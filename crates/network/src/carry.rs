@@ -48,7 +48,7 @@ pub(crate) async fn carry(
 }
 
 /// Finds a replica that takes a connection; goes on until the caller gives up.
-async fn place(core: &Core, lane: usize, served: &Arc<Served>) -> (Ticket, Reached) {
+async fn place(core: &Arc<Core>, lane: usize, served: &Arc<Served>) -> (Ticket, Reached) {
     let mut changes = core.picture.subscribe();
     let mut tried = Vec::new();
     let (mut patience, mut wait) = (ANSWER, ROUND);
@@ -73,15 +73,19 @@ async fn place(core: &Core, lane: usize, served: &Arc<Served>) -> (Ticket, Reach
             }
             Err(miss) => {
                 tried.push(target.task);
-                missed(core, ticket, &target, miss);
+                missed(core, ticket, &target, &miss);
             }
         }
     }
 }
 
-fn missed(core: &Core, ticket: Ticket, target: &Target, miss: Miss) {
-    if ticket.missed(core.clock.now(), target, &miss) {
-        let (Miss::Replica(why) | Miss::Node(why)) = miss;
+fn missed(core: &Core, ticket: Ticket, target: &Target, miss: &Miss) {
+    let why = match miss {
+        Miss::Replica(why) | Miss::Node(why) => why.clone(),
+        // Nothing is known against the replica: it may be picked again in the next round.
+        Miss::Slow => return,
+    };
+    if ticket.missed(core.clock.now(), target, miss) {
         core.remark(&Remark::Ejected { task: target.task, why });
     }
 }

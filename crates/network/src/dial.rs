@@ -22,6 +22,8 @@ pub(crate) enum Miss {
     Replica(String),
     /// Its whole node: the edge there does not answer.
     Node(String),
+    /// Nobody, as far as is known: no connection to its node was ready in time.
+    Slow,
 }
 
 /// A connection that a replica has taken.
@@ -34,7 +36,7 @@ pub(crate) struct Reached {
 
 /// Connects to a replica within `patience`.
 pub(crate) async fn reach(
-    core: &Core,
+    core: &Arc<Core>,
     lane: usize,
     target: &Target,
     patience: Duration,
@@ -60,8 +62,8 @@ pub(crate) async fn local(address: SocketAddr, patience: Duration) -> io::Result
 }
 
 async fn remote(
-    core: &Core,
-    peer: &Peer,
+    core: &Arc<Core>,
+    peer: &Arc<Peer>,
     target: &Target,
     patience: Duration,
 ) -> Result<Reached, Miss> {
@@ -72,12 +74,14 @@ async fn remote(
         // Less than ours: that the replica is silent is to be told apart from silence of its node.
         patience: patience * 4 / 5,
     };
-    let (stream, answer) = match ask(core, peer, connect, patience).await {
-        Ok(answered) => answered,
-        Err(error) => {
-            peer.doubt();
+    let asked = tokio::time::timeout(patience, ask(core, peer, connect, patience)).await;
+    let (stream, answer) = match asked {
+        Ok(Ok(answered)) => answered,
+        Ok(Err(error)) => {
+            peer.suspect();
             return Err(Miss::Node(error.to_string()));
         }
+        Err(_) => return Err(Miss::Slow),
     };
     if answer == Answer::Connected {
         return Ok(Reached { stream, link: Some(peer.carried()) });
@@ -86,21 +90,19 @@ async fn remote(
     Err(Miss::Replica(format!("the edge of node {} says: {}", peer.node, words(answer))))
 }
 
-/// Asks over an idle connection, or over a new one when there is none that lives.
+/// Asks over an idle connection, or over the next one that is dialled when there is none that lives.
 async fn ask(
-    core: &Core,
-    peer: &Peer,
+    core: &Arc<Core>,
+    peer: &Arc<Peer>,
     connect: Connect,
     patience: Duration,
 ) -> io::Result<(Stream, Answer)> {
-    if let Some(answered) = ask_idle(peer, connect, patience).await? {
-        return Ok(answered);
+    loop {
+        if let Some(answered) = ask_idle(peer, connect, patience * 9 / 10).await? {
+            return Ok(answered);
+        }
+        peer.arrival(core).await;
     }
-    let _turn = peer.dials.acquire().await.map_err(io::Error::other)?;
-    if let Some(answered) = ask_idle(peer, connect, patience).await? {
-        return Ok(answered);
-    }
-    within(patience, ask_anew(core, peer, connect)).await
 }
 
 /// Goes through the idle connections until one answers. One that has ended was closed while it was idle;
@@ -122,18 +124,6 @@ async fn ask_idle(
         }
     }
     Ok(None)
-}
-
-/// Greets and asks in one go: the welcome and the answer come together.
-async fn ask_anew(core: &Core, peer: &Peer, connect: Connect) -> io::Result<(Stream, Answer)> {
-    let mut stream = greeted(core, peer).await?;
-    wire::ask(&mut stream, Question::Connect(connect)).await?;
-    match wire::answered(&mut stream).await? {
-        Answer::Here => {}
-        refused => return Err(io::Error::other(words(refused))),
-    }
-    let answer = wire::answered(&mut stream).await?;
-    Ok((stream, answer))
 }
 
 /// Dials another edge and greets it. Its welcome is yet to be read.

@@ -44,7 +44,10 @@ pub const WARM_MAX: usize = 16;
 pub const WARM_TOTAL: usize = 256;
 /// How often one idle connection to each node is asked whether it still works.
 pub const PING: Duration = ms(2_000);
-/// How long the answer may take.
+/// How long dialling another edge may take, its welcome included. On a host that is short of processor time a
+/// handshake is slow, and a slow link is not a broken one.
+pub const DIAL: Duration = ms(2_000);
+/// How long the answer to a ping may take.
 pub const PING_ANSWER: Duration = ms(1_000);
 /// First wait before a node that could not be reached is dialled again.
 pub const REDIAL: Duration = ms(250);

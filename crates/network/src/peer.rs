@@ -6,13 +6,16 @@
 
 use crate::core::Core;
 use crate::dial;
-use crate::limits::{DIALS, PING, PING_ANSWER, REDIAL, REDIAL_MAX, WARM, WARM_MAX, WARM_TOTAL};
+use crate::limits::{
+    DIAL, DIALS, PING, PING_ANSWER, REDIAL, REDIAL_MAX, WARM, WARM_MAX, WARM_TOTAL,
+};
 use crate::stream::Stream;
 use crate::wire::{self, Answer, Question};
 use model::{NodeId, Time};
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
@@ -24,8 +27,12 @@ pub(crate) struct Peer {
     pub(crate) node: NodeId,
     pub(crate) address: SocketAddr,
     pool: Mutex<Pool>,
-    /// Turns to dial; waiting for one's own is not the other side's silence.
-    pub(crate) dials: Semaphore,
+    /// Turns to dial.
+    dials: Arc<Semaphore>,
+    /// Clients that wait for a connection to be dialled.
+    waiting: AtomicUsize,
+    /// A connection was added to the pool.
+    arrived: Notify,
     /// The pool lacks connections, or the link is in doubt.
     look: Notify,
     retired: CancellationToken,
@@ -55,7 +62,9 @@ impl Peer {
             node,
             address,
             pool: Mutex::new(pool),
-            dials: Semaphore::new(DIALS),
+            dials: Arc::new(Semaphore::new(DIALS)),
+            waiting: AtomicUsize::new(0),
+            arrived: Notify::new(),
             look: Notify::new(),
             retired: CancellationToken::new(),
         }
@@ -76,6 +85,29 @@ impl Peer {
     /// Gives back a connection that was not used up.
     pub(crate) fn put(&self, stream: Stream) {
         self.pool().idle.push_back(stream);
+    }
+
+    /// Waits until a dialled connection has arrived; another client may be faster to take it. More are dialled
+    /// meanwhile, and a dial goes on when the client who wanted it gives up: on a busy host a handshake may take
+    /// longer than a client's patience with one replica, and the next client needs it all the same.
+    pub(crate) async fn arrival(self: &Arc<Self>, core: &Arc<Core>) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let _waits = Waits(self);
+        if let Ok(turn) = Arc::clone(&self.dials).try_acquire_owned() {
+            let (core, peer) = (Arc::clone(core), Arc::clone(self));
+            tokio::spawn(async move {
+                let _turn = turn;
+                while open(&core, &peer).await.is_ok() && peer.waiting.load(Ordering::Relaxed) > 0 {
+                }
+            });
+        }
+        self.arrived.notified().await;
+    }
+
+    /// The link may be broken: looks at it at once.
+    pub(crate) fn suspect(&self) {
+        self.pool().in_doubt = true;
+        self.look.notify_one();
     }
 
     /// Idle connections may be dead, or show an identity that was exchanged: drops them and looks again.
@@ -109,7 +141,7 @@ impl Peer {
 
     fn lacks(&self) -> bool {
         let pool = self.pool();
-        pool.idle.len() < pool.wanted
+        pool.in_doubt || pool.idle.len() < pool.wanted
     }
 
     fn is_up(&self, core: &Core) {
@@ -142,6 +174,15 @@ impl Peer {
         pool.wanted = pool.wanted.saturating_sub(1).max(usual);
         let surplus = pool.idle.len().saturating_sub(pool.wanted);
         pool.idle.drain(..surplus);
+    }
+}
+
+/// Counts a client that waits, for as long as it does.
+struct Waits<'a>(&'a Peer);
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -193,7 +234,8 @@ async fn open(core: &Core, peer: &Peer) -> io::Result<()> {
             _ => Err(io::Error::new(io::ErrorKind::InvalidData, "it does not welcome us")),
         }
     };
-    peer.put(within(PING_ANSWER, dialled).await?);
+    peer.put(within(DIAL, dialled).await?);
+    peer.arrived.notify_one();
     Ok(())
 }
 

@@ -68,6 +68,7 @@ async fn a_daemon_that_was_there_first_feeds_the_edge_when_it_comes() {
     feed.serve(picture(3, &[], &[]));
     let edge = start(folder.path()).await;
     until("it is fed", || edge.status().index == 3).await;
+    until("it is on disk", || saved(folder.path()).is_some()).await;
     drop(edge);
     std::fs::remove_file(folder.path().join("picture.json")).unwrap();
     let edge = start(folder.path()).await;
