@@ -22,7 +22,9 @@ fn main() {
         None,
         &Aim::None,
     );
-    reports.into_iter().for_each(|report| large::apply(&mut state, report));
+    for report in reports {
+        large::apply(&mut state, report);
+    }
     let same = large::reports(&state);
     table.row(
         "entries applied, reports without news",
@@ -76,7 +78,7 @@ fn views(state: &State, table: &mut Table) {
     table.row("one node's view", 1e6 * all / nodes.len() as f64, "us", None, &Aim::None);
 }
 
-/// The same encoding as in snapshots: MessagePack with named fields.
+/// The same encoding as in snapshots: `MessagePack` with named fields.
 fn encoding(state: &State, table: &mut Table) {
     let encode = || rmp_serde::to_vec_named(state).expect("a state can be encoded");
     let bytes = encode();

@@ -43,7 +43,7 @@ async fn bench() -> anyhow::Result<()> {
     match Side::etcd(folder.path()).await? {
         Some(etcd) => sides.push(etcd),
         None => {
-            say("etcd is not installed (Debian: apt-get install etcd-server): ours stands alone")
+            say("etcd is not installed (Debian: apt-get install etcd-server): ours stands alone");
         }
     }
     let mut table = Table::default();

@@ -1,6 +1,6 @@
-//! The ingress: requests a second through it, against none and against HAProxy in TCP mode, and the
+//! The ingress: requests a second through it, against none and against `HAProxy` in TCP mode, and the
 //! processor time that each costs. Everything on loopback, every program with its default threads: one small
-//! backend, behind it HAProxy, one edge, two edges in the clear, and two edges with mutual TLS.
+//! backend, behind it `HAProxy`, one edge, two edges in the clear, and two edges with mutual TLS.
 //!
 //! `proxies.rs` is what runs in the child processes.
 

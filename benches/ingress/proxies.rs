@@ -1,4 +1,4 @@
-//! What runs in the child processes: the backend, and edges on the way to it; and HAProxy's configuration.
+//! What runs in the child processes: the backend, and edges on the way to it; and `HAProxy`'s configuration.
 
 use crate::BACKEND;
 use crate::authority::Authority;
@@ -14,7 +14,7 @@ const REPLY: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\nhello world\
 /// Where the second edge would publish the same port: an address that nobody asks.
 const ASIDE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
-/// HAProxy, passing connections on as they are, otherwise with its defaults.
+/// `HAProxy`, passing connections on as they are, otherwise with its defaults.
 pub(crate) fn haproxy(port: u16, backend: u16) -> String {
     format!(
         "defaults\n  mode tcp\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n\
