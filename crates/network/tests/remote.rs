@@ -231,6 +231,44 @@ async fn behind_a_cut_cable_nothing_is_waited_for() {
     assert!(kept.iter().any(|(n, _)| *n == 1));
 }
 
+/// A relay that lets each connection wait before it passes anything: a handshake over it is slow, whoever
+/// waits for it.
+async fn slow_way_to(far: SocketAddr, wait: Duration) -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut near, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                tokio::time::sleep(wait).await;
+                let mut far = TcpStream::connect(far).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+            });
+        }
+    });
+    address
+}
+
+/// Handshakes that take longer than the patience with one replica: on a host without processor time to
+/// spare. Once this collapsed: each was thrown away half done, and the warm connections with it.
+#[tokio::test]
+async fn a_slow_link_is_used_and_no_replica_behind_it_is_ejected() {
+    let pair = Pair::plain().await;
+    let _replica = Replica::start(1, pair.target);
+    let slow = slow_way_to(pair.far.address(), Duration::from_millis(400)).await;
+    let mut route = pair.route(&[(1, true)]);
+    route.port.host_ip = Some([127, 0, 0, 1].into());
+    pair.serve_far(1, &[(1, true)]);
+    pair.near.serve(picture(1, &[route], &[(1, pair.near.address()), (2, slow)]));
+    let mut burst = tokio::task::JoinSet::new();
+    for _ in 0..60 {
+        let port = pair.published;
+        burst.spawn(async move { who(&mut connect(port).await).await.is_ok() });
+    }
+    assert!(burst.join_all().await.into_iter().all(|carried| carried));
+    let counts = pair.near.status().ports[0].counts;
+    assert_eq!((counts.unanswered, counts.ejections), (0, 0));
+}
+
 #[tokio::test]
 async fn a_burst_of_connections_is_carried_whole() {
     let authority = Authority::new(cluster());
