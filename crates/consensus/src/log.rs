@@ -181,6 +181,12 @@ impl Log {
         self.inner.contact_age()
     }
 
+    /// Voters that answer this member, itself included, and all voters: what to say when nobody has confirmed
+    /// anything yet.
+    pub fn quorum(&self) -> (usize, usize) {
+        self.inner.quorum()
+    }
+
     /// Resolves when the log stopped by itself. The process should end then: it can promise nothing more.
     pub async fn fatal(&self) -> Fatal {
         let mut fatal = self.inner.fatal.subscribe();

@@ -64,8 +64,16 @@ async fn confirm(managing: &Managing) -> Result<Time, String> {
     match tokio::time::timeout(LINEARIZABLE, managing.log.read_index()).await {
         Ok(Ok(mark)) => Ok(mark.now),
         Ok(Err(why)) => Err(why.to_string()),
-        Err(_) => Err("no leader answered within a second".to_owned()),
+        Err(_) => Err(unconfirmed(managing.log.quorum())),
     }
+}
+
+/// Why nobody confirmed a read within a second: a missing majority is what a person must know.
+fn unconfirmed((ready, voters): (usize, usize)) -> String {
+    if ready * 2 > voters {
+        return "no leader answered within a second".to_owned();
+    }
+    consensus::ReadError::NoQuorum { ready, voters }.to_string()
 }
 
 /// Calls `f` with what summaries are made from.
@@ -107,5 +115,17 @@ pub(crate) fn status(managing: &Managing, reading: Reading) -> v1::StatusReply {
         losses,
         remarks: remarks(state, quorum),
         read: Some(reading.info),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unconfirmed;
+
+    #[test]
+    fn a_missing_majority_is_told_in_the_words_that_clusterctl_knows() {
+        assert_eq!(unconfirmed((1, 3)), "no quorum (1/3)");
+        assert_eq!(unconfirmed((2, 4)), "no quorum (2/4)");
+        assert!(unconfirmed((2, 3)).contains("no leader"));
     }
 }
