@@ -418,6 +418,13 @@ pub enum Refusal {
     NodeReady(NodeName),
     /// The number of voters must be odd and at most `limits::VOTERS`.
     BadVoterCount(u32),
+    /// The node to be replaced has another role than the one that comes in its place.
+    ReplaceRole {
+        /// The node.
+        name: NodeName,
+        /// Its role.
+        is: Role,
+    },
 }
 
 impl fmt::Display for Refusal {
@@ -440,7 +447,10 @@ impl fmt::Display for Refusal {
             ),
             Self::NothingToReplace(n) => write!(f, "no node is named {n}; join without --replace"),
             Self::ReplaceAlive(n) => {
-                write!(f, "node {n} is alive; only a lost node can be replaced")
+                write!(
+                    f,
+                    "node {n} is alive, or was a moment ago; only a lost node can be replaced: once `clusterctl nodes` says that it is lost, join again"
+                )
             }
             Self::NoProject(p) => write!(f, "there is no project {p}; `clusterctl ls` lists them"),
             Self::NoService { project, service } => {
@@ -472,6 +482,10 @@ impl fmt::Display for Refusal {
                 "node {n} is ready; stop its daemon first (`clusterctl leave` there), or use --force"
             ),
             Self::BadVoterCount(n) => write!(f, "{n} voters: choose an odd number up to 7"),
+            Self::ReplaceRole { name, is } => write!(
+                f,
+                "node {name} is a {is}; join with the {is} token to replace it, or under another name"
+            ),
         }
     }
 }

@@ -59,24 +59,59 @@ fn a_replaced_host_keeps_its_tasks_and_the_homes_of_its_volumes_under_a_new_id()
     let task = log.create("shop", "web", 1, 2).unwrap();
     let volume = VolumeKey { project: "shop".parse().unwrap(), volume: "data".parse().unwrap() };
     log.apply(Command::Plan(vec![Change::Home { volume: volume.clone(), node: NodeId(2) }]));
-    let elsewhere = Join {
-        key_digest: "new".into(),
-        replace: true,
-        address: [10, 9, 9, 9].into(),
-        ..join("n2", Role::Worker)
-    };
-    assert!(matches!(refused(log.apply(Command::Join(elsewhere))), Refusal::ReplaceAlive(_)));
-    let outcome = log.apply(Command::Join(Join {
-        key_digest: "new".into(),
-        replace: true,
-        ..join("n2", Role::Worker)
-    }));
+    let again = Join { key_digest: "new".into(), replace: true, ..join("n2", Role::Worker) };
+    let alive = refused(log.apply(Command::Join(again.clone())));
+    assert!(matches!(alive, Refusal::ReplaceAlive(_)), "its address proves nothing: {alive:?}");
+    for readiness in [Readiness::Suspect, Readiness::Lost] {
+        assert!(matches!(
+            refused(log.apply(Command::Join(again.clone()))),
+            Refusal::ReplaceAlive(_)
+        ));
+        log.apply(Command::Judge(vec![Verdict { node: NodeId(2), readiness }]));
+    }
+    let outcome = log.apply(Command::Join(again));
     let Outcome::Joined { node } = outcome else { panic!("{outcome:?}") };
     assert_ne!(node, NodeId(2));
     assert!(!log.state.nodes.contains_key(&NodeId(2)));
     assert_eq!(log.state.tasks[&task].node, node);
     assert_eq!(log.state.tasks_on(node).count(), 1);
     assert_eq!(log.state.volumes[&volume].home, node);
+}
+
+#[test]
+fn a_host_that_announced_its_stop_is_replaced_at_once() {
+    let mut log = Log::founded();
+    log.apply(Command::Join(join("n2", Role::Worker)));
+    let away = Some(Duration::from_secs(60));
+    let facts = common::facts();
+    log.apply(Command::Refresh(Refresh { node: NodeId(2), facts, address: None, away }));
+    let again = Join { key_digest: "new".into(), replace: true, ..join("n2", Role::Worker) };
+    assert!(matches!(log.apply(Command::Join(again)), Outcome::Joined { .. }));
+}
+
+#[test]
+fn nobody_is_replaced_under_another_role_or_at_the_cost_of_the_quorum() {
+    let mut log = Log::founded();
+    for name in ["n2", "n3"] {
+        log.apply(Command::Join(join(name, Role::Manager)));
+    }
+    let voters = |ids: &[u64]| ids.iter().map(|n| NodeId(*n)).collect();
+    log.apply(Command::Plan(vec![Change::Voters { was: voters(&[1]), to: voters(&[1, 2, 3]) }]));
+    let judge = |node, readiness| Command::Judge(vec![Verdict { node: NodeId(node), readiness }]);
+    log.apply(judge(2, Readiness::Lost));
+    let as_role = |role| {
+        let key_digest = "new".into();
+        Command::Join(Join { key_digest, replace: true, ..join("n2", role) })
+    };
+    let why = refused(log.apply(as_role(Role::Worker)));
+    let name: NodeName = "n2".parse().unwrap();
+    assert_eq!(why, Refusal::ReplaceRole { name, is: Role::Manager });
+    assert!(why.to_string().contains("manager token"), "{why}");
+    log.apply(judge(3, Readiness::Suspect));
+    let why = refused(log.apply(as_role(Role::Manager)));
+    assert!(matches!(why, Refusal::WouldLoseQuorum { ready: 1, needed: 2, .. }), "{why:?}");
+    log.apply(judge(3, Readiness::Ready));
+    assert!(matches!(log.apply(as_role(Role::Manager)), Outcome::Joined { .. }));
 }
 
 #[test]

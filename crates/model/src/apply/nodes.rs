@@ -46,7 +46,7 @@ impl State {
             (None, false) => {}
             (None, true) => return Err(Refusal::NothingToReplace(join.name.clone())),
             (Some(_), false) => return Err(Refusal::NameInUse(join.name.clone())),
-            (Some(old), true) => self.replace(old, id, join)?,
+            (Some(old), true) => self.replace(now, old, id, join)?,
         }
         self.admit(now, id, join);
         Ok(Outcome::Joined { node: id })
@@ -79,11 +79,17 @@ impl State {
 
     /// The same host under a new identity: its tasks and the homes of its volumes move with it, so
     /// containers that survived are adopted and data is not looked for elsewhere.
-    fn replace(&mut self, old: NodeId, new: NodeId, join: &Join) -> Result<(), Refusal> {
+    fn replace(&mut self, now: Now, old: NodeId, new: NodeId, join: &Join) -> Result<(), Refusal> {
         let node = &self.nodes[&old];
-        if node.readiness == Readiness::Ready && node.address != join.address {
+        // The role is what the token vouched for: a worker's must not make room among the managers.
+        if node.role != join.role {
+            return Err(Refusal::ReplaceRole { name: join.name.clone(), is: node.role });
+        }
+        // An address is the joiner's own word, so only the detector says that the old node is gone.
+        if node.readiness != Readiness::Lost && !node.away(now.at) {
             return Err(Refusal::ReplaceAlive(join.name.clone()));
         }
+        self.refuse_quorum_loss(node)?;
         let moved: Vec<TaskId> = self.tasks_on(old).map(|t| t.id).collect();
         for id in moved {
             let mut task = self.tasks[&id].clone();
