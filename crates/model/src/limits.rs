@@ -25,7 +25,8 @@ pub const EVENTS: usize = 2_000;
 pub const ENDED_TASKS_PER_SLOT: usize = 2;
 /// How long an ended task is kept at most.
 pub const ENDED_TASK_KEPT: Duration = Duration::from_secs(24 * 3600);
-/// How long a request id and its outcome are remembered, in cluster time.
+/// How long a request id and its outcome are remembered from its stamp on, in cluster time; also how far
+/// ahead a stamp may lie.
 pub const REQUEST_KEPT: Duration = Duration::from_secs(120);
 /// Remembered requests at which new writes wait. None is forgotten early.
 pub const REQUESTS: usize = 500_000;

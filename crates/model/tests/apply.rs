@@ -202,8 +202,39 @@ fn a_repeated_request_happens_once_and_an_old_one_is_refused() {
     assert_eq!(log.service("shop", "web").scale, 5, "the retry changed nothing");
     log.pass(limits::REQUEST_KEPT + Duration::from_secs(1));
     assert_eq!(refused(log.request(Some(request), scale(3))), Refusal::RequestTooOld);
-    let ahead = RequestId { stamp: log.at + Duration::from_secs(1), ..request };
-    assert_eq!(refused(log.request(Some(ahead), scale(3))), Refusal::RequestTooOld);
+    assert!(log.state.requests.is_empty(), "forgotten in time");
+}
+
+#[test]
+fn a_request_stamped_by_a_clock_that_was_ahead_happens_once_until_it_is_refused() {
+    let mut log = Log::founded();
+    log.apply(deploy("shop", &[("web", service())]));
+    let scale = |count| {
+        let counts = BTreeMap::from([("web".parse().unwrap(), count)]);
+        Command::Scale(Scale { project: "shop".parse().unwrap(), counts, seen: None })
+    };
+    let ahead = |by| RequestId { stamp: Time(0) + by, high: 1, low: 2 };
+    let second = Duration::from_secs(1);
+    let beyond = log.request(Some(ahead(limits::REQUEST_KEPT + second)), scale(3));
+    assert_eq!(refused(beyond), Refusal::RequestTooOld);
+    let end = log.request(Some(RequestId { stamp: Time(u64::MAX), high: 1, low: 2 }), scale(3));
+    assert_eq!(refused(end), Refusal::RequestTooOld);
+    // After a change of leader, cluster time goes on from the last entry.
+    let request = ahead(limits::REQUEST_KEPT);
+    let first = log.request(Some(request), scale(3));
+    assert!(matches!(first, Outcome::Accepted { .. }), "{first:?}");
+    log.apply(scale(5));
+    let mut remembered = 0;
+    loop {
+        log.pass(second);
+        match log.request(Some(request), scale(3)) {
+            Outcome::Refused(why) => break assert_eq!(why, Refusal::RequestTooOld),
+            again => assert_eq!(again, first),
+        }
+        assert_eq!(log.service("shop", "web").scale, 5, "the retry changed nothing");
+        remembered += 1;
+    }
+    assert_eq!(remembered, 2 * limits::REQUEST_KEPT.as_secs(), "as long as it is not refused");
     assert!(log.state.requests.is_empty(), "forgotten in time");
 }
 

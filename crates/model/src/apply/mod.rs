@@ -64,8 +64,10 @@ impl State {
         done.unwrap_or_else(Outcome::Refused)
     }
 
+    /// After a change of leader cluster time goes on from the last entry, so a stamp from the clock of
+    /// the leader before may honestly lie ahead. It is remembered for the longer.
     fn refuse_request(&self, request: RequestId) -> Option<Refusal> {
-        if request.stamp + REQUEST_KEPT < self.now || request.stamp > self.now {
+        if request.stamp + REQUEST_KEPT < self.now || request.stamp > self.now + REQUEST_KEPT {
             return Some(Refusal::RequestTooOld);
         }
         (self.requests.len() >= REQUESTS).then_some(Refusal::TooManyRequests)
