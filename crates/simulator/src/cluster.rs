@@ -14,7 +14,7 @@ use crate::random::Random;
 use crate::trace::Trace;
 use agent::{Action, ContainerId};
 use manager::{Ended, ProposalId};
-use model::{Entry, NodeId, Refresh, Report, Role, State, Timers, View};
+use model::{Entry, NodeId, Refresh, Report, State, Timers, View};
 use planner::Settings;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -246,7 +246,7 @@ impl Cluster {
 
     /// Managers' hosts.
     pub(crate) fn managers(&self) -> Vec<NodeId> {
-        self.hosts.values().filter(|h| h.role == Role::Manager).map(|h| h.id).collect()
+        self.log.replicas.keys().copied().collect()
     }
 
     pub(crate) fn lives(&self, node: NodeId) -> bool {

@@ -9,6 +9,9 @@ use model::{
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+/// Most replicas of a service whose file is changed.
+const ROLLED: u64 = 40;
+
 /// A service as people think of it.
 #[derive(Clone, Debug)]
 struct Wish {
@@ -54,7 +57,7 @@ impl Workload {
     /// Services for about so many replicas.
     pub(crate) fn new(random: &mut Random, replicas: usize, nodes: usize) -> Self {
         let nodes = nodes as u64;
-        let most = (replicas as u64 / 4).max(3);
+        let most = (replicas as u64 / 4).clamp(3, 200);
         let mut left = replicas as u64;
         let mut projects = vec![Vec::new()];
         while left > 0 {
@@ -123,7 +126,8 @@ impl Workload {
                 let project = project_name(number);
                 cluster.ask(Command::Scale(Scale { project, counts, seen: None }));
             }
-            2 => {
+            // One after the other, a large service would take longer than anybody watches.
+            2 if wish.replicas <= ROLLED => {
                 wish.version += 1;
                 self.deploy(cluster, number);
             }
