@@ -61,8 +61,7 @@ pub(crate) fn names_in_use(cluster: &Cluster) -> Verdict {
 pub(crate) fn fault_29_wiped_manager(cluster: &Cluster) -> Verdict {
     cluster.scale_app("web=3")?;
     cluster.whole()?;
-    let (leader, [wiped, _]) = cluster.roles()?;
-    assert_ne!(wiped, 1, "tokens come from host1");
+    let (leader, wiped) = victim(cluster)?;
     let name = format!("host{wiped}");
     let before = cluster.running(&MANAGERS)?;
     let old = id(cluster, &name)?;
@@ -90,6 +89,48 @@ pub(crate) fn fault_29_wiped_manager(cluster: &Cluster) -> Verdict {
         before.iter().filter(|c| c.host == wiped).count()
     ));
     cluster.scale_app("web=2")
+}
+
+/// The leader, and a follower through which nobody joins.
+fn victim(cluster: &Cluster) -> Step<(u8, u8)> {
+    let (leader, others) = cluster.roles()?;
+    let victim = others.into_iter().find(|host| *host != 1).expect("two hosts are not host1");
+    Ok((leader, victim))
+}
+
+/// FAULTS.md, fault 24: bytes of a stored log flip. The member takes no part any more and says what to do;
+/// one command brings it back under a new identity, with its containers.
+pub(crate) fn fault_24_damaged_log(cluster: &Cluster) -> Verdict {
+    let before = cluster.running(&MANAGERS)?;
+    let (leader, damaged) = victim(cluster)?;
+    let name = format!("host{damaged}");
+    let old = id(cluster, &name)?;
+    cluster.kill(damaged, Part::Daemon)?;
+    let store = cluster.host(damaged)?.data_dir().join("raft/raft.redb");
+    let mut bytes = fs::read(&store)?;
+    // Every stored page beyond the file's head.
+    bytes.iter_mut().skip(8_192).step_by(97).for_each(|byte| *byte ^= 0x40);
+    fs::write(&store, bytes)?;
+    cluster.start_daemon(damaged)?;
+    cluster.wait_daemon(damaged)?;
+    let done = cluster.clusterctl(damaged, &["status"])?;
+    assert!(!done.success(), "a damaged log is read: {}", done.stdout);
+    say(done.stderr.lines().next().unwrap_or_default());
+    assert!(done.stderr.contains(&format!("--replace {name}")), "{}", done.stderr);
+    cluster.say(leader, &["scale", "-p", "app", "clock=1", "--detach"])?;
+    let token = cluster.token_file("manager")?;
+    let started = lab::now();
+    cluster.join_with(damaged, &token, &["--replace", &name])?.ok()?;
+    cluster.whole()?;
+    say(&format!("whole {} after the join", seconds(started.elapsed())));
+    assert_ne!(id(cluster, &name)?, old, "it forgot entries under its old identity");
+    let now = cluster.running(&[damaged])?;
+    let kept = before.iter().filter(|c| c.host == damaged && now.contains(c)).count();
+    say(&format!(
+        "{kept} of {} containers kept",
+        before.iter().filter(|c| c.host == damaged).count()
+    ));
+    Ok(())
 }
 
 fn id(cluster: &Cluster, name: &str) -> Step<u64> {

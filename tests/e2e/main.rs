@@ -28,6 +28,7 @@ fn main() -> ExitCode {
     let mut trials = calm(&shared);
     trials.extend(stormy(&shared));
     trials.push(shared.test("down_leaves_no_containers", basics::down_leaves_no_containers));
+    trials.push(shared.test("logs_hold_no_secret", quiet::no_secrets));
     trials.push(shared.test("logs_hold_no_error_and_no_panic", quiet::no_errors));
     trials.push(shared.end("the_lab_is_removed"));
     let alone = engines::fault_18_engine_restarted_under_living_containers;
@@ -64,6 +65,10 @@ fn calm(shared: &Shared) -> Vec<Trial> {
         shared.test("host_ports_spread_and_wait", waiting::host_ports),
         shared.test("drain_and_activate", waiting::drain_and_activate),
         shared.test("pause_keeps_what_runs", waiting::pause_keeps_what_runs),
+        shared.test("global_services_and_binds", waiting::global_services_and_binds),
+        shared.test("the_unhealthy_are_replaced", waiting::the_unhealthy_are_replaced),
+        shared.test("fault_34_foreign_process_on_a_port", waiting::fault_34_foreign_process),
+        shared.test("environment_and_metrics_stay_inside", quiet::environment_and_metrics),
         shared.test(
             "attack_02_no_or_foreign_certificate",
             trust::attack_02_no_or_foreign_certificate,
@@ -91,6 +96,7 @@ fn stormy(shared: &Shared) -> Vec<Trial> {
         shared.test("fault_10_leader_frozen", daemons::fault_10_leader_frozen),
         shared.test("attack_09_expired_certificate", trust::attack_09_expired_certificate),
         shared.test("a_short_cut_moves_nothing", hosts::a_short_cut_moves_nothing),
+        shared.test("fault_11_flapping_link", hosts::fault_11_flapping_link),
         shared.test("fault_13_follower_host_cut", hosts::fault_13_follower_host_cut),
         shared.test("fault_06_leader_host_cut", hosts::fault_06_leader_host_cut),
         shared.test("fault_07_deaf_leader", hosts::fault_07_deaf_leader),
@@ -105,6 +111,7 @@ fn stormy(shared: &Shared) -> Vec<Trial> {
         shared.test("fault_19_engine_hangs", engines::fault_19_engine_hangs),
         shared.test("quorum_is_guarded", joining::quorum_is_guarded),
         shared.test("fault_29_wiped_manager_is_replaced", joining::fault_29_wiped_manager),
+        shared.test("fault_24_damaged_log_is_replaced", joining::fault_24_damaged_log),
         shared.test("fault_05_all_hosts_power_cycled", daemons::fault_05_all_hosts_power_cycled),
     ]
 }

@@ -91,6 +91,79 @@ pub(crate) fn host_ports(cluster: &Cluster) -> Verdict {
     Ok(())
 }
 
+/// A port that something else holds on one node: the others serve it, and `status` names port and node.
+pub(crate) fn fault_34_foreign_process(cluster: &Cluster) -> Verdict {
+    let mut squatter = cluster.exec_command(2, "/bin/busybox")?;
+    let mut squatter = squatter.args(["nc", "-lk", "-p", "8087", "-e", "/bin/true"]).spawn()?;
+    detached(cluster, "shared", "ports: [\"8087:80\"]")?;
+    let verdict = (|| -> Verdict {
+        let remark = eventually("a remark about the port", || {
+            let remarks = cluster.status(1)?.remarks;
+            let found = remarks.iter().find(|r| r.contains("8087") && r.contains("host2")).cloned();
+            found.ok_or_else(|| format!("{remarks:?}").into())
+        })?;
+        say(&remark);
+        for host in [1, 3] {
+            eventually("an answer of the other hosts", || cluster.ask(host, 8087, "/"))?;
+        }
+        Ok(())
+    })();
+    let _ = squatter.kill();
+    let _ = squatter.wait();
+    verdict?;
+    eventually("an answer once the port is free", || cluster.ask(2, 8087, "/"))?;
+    cluster.undeploy(1, "shared")?;
+    Ok(())
+}
+
+/// A global service runs once on each node, and a bind whose source is not there is an error, not a folder.
+pub(crate) fn global_services_and_binds(cluster: &Cluster) -> Verdict {
+    detached(cluster, "every", "deploy: {mode: global}")?;
+    let serve = cluster.serving(1, ("every", "it"), 3, None)?;
+    let nodes: std::collections::BTreeSet<_> = serve.iter().map(|r| r.node.clone()).collect();
+    assert_eq!(nodes.len(), 3, "{serve:?}");
+    let said = cluster.refused(1, &["scale", "-p", "every", "it=2"], 1)?;
+    assert!(said.contains("global"), "{said}");
+    cluster.undeploy(1, "every")?;
+
+    let source = cluster.options().root.join("no-such-source");
+    detached(cluster, "bound", &format!("volumes: [\"{}:/data\"]", source.display()))?;
+    let reason = cluster.reason("bound", |r| r.contains("no-such-source"))?;
+    say(&reason);
+    assert!(!source.exists(), "a missing source was made");
+    cluster.undeploy(1, "bound")?;
+    let done = cluster.deploy_text(
+        1,
+        "name: bound\nservices:\n  it: {image: \"e2e/web:1\", volumes: [\"./here:/data\"]}\n",
+        &[],
+    )?;
+    assert_eq!(
+        done.code,
+        Some(1),
+        "a relative bind on three nodes: {}{}",
+        done.stdout,
+        done.stderr
+    );
+    Ok(())
+}
+
+/// A replica that fails its check is replaced, and gets no requests meanwhile.
+pub(crate) fn the_unhealthy_are_replaced(cluster: &Cluster) -> Verdict {
+    let before = cluster.of("app", "web")?;
+    assert_eq!(cluster.ask(1, WEB, "/unhealthy")?.body.trim(), "unhealthy");
+    let started = lab::now();
+    eventually("another container", || {
+        let now = cluster.of("app", "web")?;
+        let kept = before.iter().filter(|c| now.contains(c)).count();
+        hold(now.len() == 2 && kept == 1, || format!("{now:?}"))
+    })?;
+    cluster.whole()?;
+    say(&format!("replaced after {}", seconds(started.elapsed())));
+    let events = cluster.events(1, 30)?;
+    assert!(events.iter().any(|e| e.contains("is unhealthy")), "{events:?}");
+    Ok(())
+}
+
 /// A drained node is emptied and left alone until it is used again; meanwhile all hosts answer.
 pub(crate) fn drain_and_activate(cluster: &Cluster) -> Verdict {
     cluster.scale_app("web=6")?;
