@@ -5,7 +5,7 @@ use crate::agent::Engine;
 use crate::create::{create, image, network_name};
 use crate::task::{Record, Sight, Start, Step};
 use crate::{Action, Agent, Container, Event, Kind, Output, Subject, volume_name};
-use model::{ProjectName, TaskId, Time};
+use model::{ProjectName, TaskId, Time, VolumeKey};
 use std::collections::BTreeSet;
 
 /// Failed attempts to stop a container politely, after which it is killed.
@@ -188,15 +188,23 @@ impl Agent {
         of_tasks.chain(self.inventory.all().map(|c| c.project.clone())).collect()
     }
 
+    /// Whether a task or a container here mounts a volume. The project may have been deployed again: tasks
+    /// that do not mount it hold nothing up. What an orphan mounts is not known any more, so each of the
+    /// project counts; it is cleared away soon.
+    fn mounted(&self, key: &VolumeKey) -> bool {
+        let by_task = |r: &Record| {
+            r.assignment.project == key.project && r.assignment.volumes.contains_key(&key.volume)
+        };
+        let by_orphan =
+            |c: &Container| c.project == key.project && !self.records.contains_key(&c.task);
+        self.records.values().any(by_task) || self.inventory.all().any(by_orphan)
+    }
+
     fn delete_volumes(&mut self, now: Time, out: &mut Vec<Output>) {
         let Some(view) = self.view.clone() else { return };
-        if view.condemned.is_empty() {
-            return;
-        }
-        let in_use = self.projects_in_use();
         for volume in &view.condemned {
             let subject = Subject::Volume(volume.clone());
-            let waits = in_use.contains(&volume.project) || !self.idle(now, &subject);
+            let waits = self.mounted(volume) || !self.idle(now, &subject);
             if !waits && !self.reports.is_deleted(volume) {
                 let name = volume_name(&volume.project, &volume.volume);
                 let (volume, cluster) = (volume.clone(), self.cluster.clone());

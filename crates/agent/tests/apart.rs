@@ -2,7 +2,7 @@
 
 mod support;
 
-use agent::{ActionResult, Agent, Event, Input, Kind, Phase, Settings};
+use agent::{Action, ActionResult, Agent, Event, Input, Kind, Phase, Settings};
 use model::{ClusterId, NodeId, RestartCondition, TaskState, VolumeKey};
 use std::sync::Arc;
 use std::time::Duration;
@@ -294,4 +294,21 @@ fn condemned_volumes_go_when_nothing_uses_them() {
     rig.input(Input::Reported { number, accepted: true });
     rig.pass(60_000);
     assert!(rig.reports.is_empty() && !rig.actions.iter().any(|a| a.kind() == Kind::RemoveVolume));
+}
+
+#[test]
+fn a_condemned_volume_waits_for_those_that_mount_it_not_for_the_rest_of_the_project() {
+    let key = VolumeKey { project: "shop".parse().unwrap(), volume: "data".parse().unwrap() };
+    let removals =
+        |rig: &Rig| rig.actions.iter().filter(|a| a.kind() == Kind::RemoveVolume).count();
+    let mut rig = Rig::ready(vec![up(task(2)), up(stateful(3))], vec![running(2), running(3)]);
+    rig.view_with(vec![up(task(2)), up(stateful(3))], vec![key.clone()]);
+    rig.pass(10_000);
+    assert_eq!(removals(&rig), 0, "task 3 mounts it");
+    rig.view_with(vec![up(task(2))], vec![key.clone()]);
+    rig.done(Kind::Stop, exited(3, 0));
+    assert_eq!(removals(&rig), 0, "its container is still there, and who knows what it mounts");
+    rig.end(Kind::Remove, ActionResult::Done(None));
+    let removal = rig.only(Kind::RemoveVolume);
+    assert!(matches!(removal, Action::RemoveVolume { volume, .. } if volume == key));
 }
