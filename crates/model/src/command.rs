@@ -425,6 +425,13 @@ pub enum Refusal {
         /// Its role.
         is: Role,
     },
+    /// The node's build is too old for what the log may hold.
+    LevelTooLow {
+        /// Feature level that it understands.
+        level: u32,
+        /// The cluster's.
+        needed: u32,
+    },
 }
 
 impl fmt::Display for Refusal {
@@ -485,6 +492,10 @@ impl fmt::Display for Refusal {
             Self::ReplaceRole { name, is } => write!(
                 f,
                 "node {name} is a {is}; join with the {is} token to replace it, or under another name"
+            ),
+            Self::LevelTooLow { level, needed } => write!(
+                f,
+                "this host's release is too old for the cluster (level {level}, the cluster is at {needed}); upgrade it first"
             ),
         }
     }

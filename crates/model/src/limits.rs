@@ -50,6 +50,10 @@ pub const CHUNK_BYTES: usize = 1024 * 1024;
 pub const NODE_MILLI_CPUS: u64 = 4_096_000;
 /// Memory that one node may claim to have.
 pub const NODE_MEMORY: u64 = 64 << 40;
+/// Ports that one node may say foreign processes hold.
+pub const BUSY_PORTS: usize = 1_000;
+/// Restarts in place that one task may be said to have had; more are not counted.
+pub const RESTARTS_IN_PLACE: u32 = 1_000_000;
 /// Most voters a cluster can be told to keep.
 pub const VOTERS: u32 = 7;
 

@@ -36,7 +36,8 @@ pub struct State {
     pub index: u64,
     /// Cluster time of the last entry applied.
     pub now: Time,
-    /// Highest feature level that all members announce.
+    /// Highest feature level that all members announced at one time. It never falls, and nobody who
+    /// announces less is admitted.
     pub level: u32,
     /// The cluster, once founded.
     pub cluster: Option<Cluster>,

@@ -135,6 +135,49 @@ fn a_lying_node_is_clamped_and_speaks_of_its_own_tasks_only() {
 }
 
 #[test]
+fn a_lying_node_takes_no_more_than_it_has_and_fills_no_memory() {
+    let mut log = Log::founded();
+    let busy_ports = (1..=u16::MAX).collect();
+    let facts = Facts { busy_ports, ..common::facts() };
+    log.apply(Command::Refresh(Refresh { node: NodeId(1), facts, address: None, away: None }));
+    assert_eq!(log.state.nodes[&NodeId(1)].facts.busy_ports.len(), limits::BUSY_PORTS);
+    log.apply(deploy("shop", &[("web", service())]));
+    let task = log.create("shop", "web", 1, 1).unwrap();
+    let (memory, restarts_in_place) = (u64::MAX, u32::MAX);
+    let state = TaskState::Running;
+    let status =
+        TaskStatus { task, state, healthy: true, address: None, memory, restarts_in_place };
+    let report = Report { node: NodeId(1), statuses: vec![status], deleted_volumes: vec![] };
+    log.apply(Command::Report(report));
+    let task = &log.state.tasks[&task];
+    assert_eq!(task.memory, common::facts().memory, "no more than its node has");
+    assert_eq!(task.restarts_in_place, limits::RESTARTS_IN_PLACE);
+}
+
+#[test]
+fn the_level_never_falls_and_who_does_not_understand_it_stays_out() {
+    let mut log = Log::founded();
+    log.apply(Command::Join(join("n2", Role::Worker)));
+    let at = |level| Facts { level, ..common::facts() };
+    let say = |node, level| {
+        let (node, facts) = (NodeId(node), at(level));
+        Command::Refresh(Refresh { node, facts, address: None, away: None })
+    };
+    log.apply(say(1, 3));
+    assert_eq!(log.state.level, 1, "what all understand");
+    log.apply(say(2, 2));
+    assert_eq!(log.state.level, 2);
+    log.apply(say(2, 0));
+    assert_eq!(log.state.level, 2, "entries of level 2 may be in the log");
+    let old = Command::Join(join("n3", Role::Worker));
+    let why = refused(log.apply(old));
+    assert_eq!(why, Refusal::LevelTooLow { level: 1, needed: 2 });
+    assert!(why.to_string().contains("upgrade"), "{why}");
+    let new = Command::Join(Join { facts: at(2), ..join("n3", Role::Worker) });
+    assert!(matches!(log.apply(new), Outcome::Joined { .. }));
+}
+
+#[test]
 fn a_task_never_goes_back_and_ends_once() {
     let mut log = Log::founded();
     log.apply(deploy("shop", &[("web", service())]));

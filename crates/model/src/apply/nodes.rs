@@ -1,7 +1,7 @@
 //! Commands about nodes: founding, joining, their word about themselves, verdicts, wishes, removal.
 
 use super::Now;
-use crate::limits::{LABEL_BYTES, LABELS, NODE_MEMORY, NODE_MILLI_CPUS, NODES, VOTERS};
+use crate::limits::{BUSY_PORTS, LABEL_BYTES, LABELS, NODE_MEMORY, NODE_MILLI_CPUS, NODES, VOTERS};
 use crate::{
     Cluster, Event, Facts, Found, Join, JoinToken, Node, NodeId, Outcome, Readiness, Refresh,
     Refusal, RemoveNode, Role, SetNode, State, TaskId, Time, Verdict, Volume,
@@ -40,6 +40,10 @@ impl State {
         }
         if self.nodes.len() >= NODES {
             return Err(Refusal::Limit { what: "nodes".into(), limit: NODES as u64 });
+        }
+        if join.facts.level < self.level {
+            let (level, needed) = (join.facts.level, self.level);
+            return Err(Refusal::LevelTooLow { level, needed });
         }
         let id = NodeId(now.index);
         match (self.node_named(&join.name).map(|n| n.id), join.replace) {
@@ -233,8 +237,10 @@ impl State {
         Ok(Outcome::Done)
     }
 
+    /// It never falls: entries of the level that was announced may be in the log already.
     fn announce_level(&mut self) {
-        self.level = self.nodes.values().map(|n| n.facts.level).min().unwrap_or(0);
+        let all = self.nodes.values().map(|n| n.facts.level).min().unwrap_or(0);
+        self.level = self.level.max(all);
     }
 }
 
@@ -246,6 +252,9 @@ fn clamped(facts: &Facts) -> Facts {
     facts.kept_milli_cpus = facts.kept_milli_cpus.min(facts.milli_cpus);
     facts.kept_memory = facts.kept_memory.min(facts.memory);
     facts.memory_free = facts.memory_free.min(facts.memory);
+    if facts.busy_ports.len() > BUSY_PORTS {
+        facts.busy_ports = facts.busy_ports.into_iter().take(BUSY_PORTS).collect();
+    }
     for text in [&mut facts.os, &mut facts.arch, &mut facts.engine, &mut facts.version] {
         *text = text.chars().filter(|c| !c.is_control()).take(64).collect();
     }

@@ -1,7 +1,7 @@
 //! Commands about tasks: the planner's changes and the nodes' reports.
 
 use super::Now;
-use crate::limits::{REASON_BYTES, STATUSES_PER_REPORT, TASKS_PER_NODE};
+use crate::limits::{REASON_BYTES, RESTARTS_IN_PLACE, STATUSES_PER_REPORT, TASKS_PER_NODE};
 use crate::{
     Cause, Change, Event, NodeId, Outcome, Refusal, Report, ServiceId, Slot, SlotRecord, State,
     Task, TaskId, TaskState, TaskStatus, Volume, VolumeKey, Wanted,
@@ -206,8 +206,9 @@ impl State {
         task.healthy_since = if healthy { task.healthy_since.or(Some(now.at)) } else { None };
         task.healthy = healthy;
         task.address = status.address.or(task.address);
-        task.memory = status.memory;
-        task.restarts_in_place = task.restarts_in_place.max(status.restarts_in_place);
+        task.memory = status.memory.min(self.nodes.get(&node).map_or(0, |n| n.facts.memory));
+        let restarts = status.restarts_in_place.min(RESTARTS_IN_PLACE);
+        task.restarts_in_place = task.restarts_in_place.max(restarts);
         if task.state == TaskState::Running {
             task.running_since = task.running_since.or(Some(now.at));
         }
