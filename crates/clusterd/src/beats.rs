@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio_stream::wrappers::ReceiverStream;
 use tracing::{debug, warn};
 
@@ -19,7 +19,8 @@ const LOOK: Duration = Duration::from_millis(500);
 
 /// Keeps one sender for each manager, for as long as the daemon lives.
 pub(crate) async fn send_to_managers(node: Arc<Node>) {
-    let mut senders: BTreeMap<(NodeId, SocketAddr), JoinHandle<()>> = BTreeMap::new();
+    let mut running = JoinSet::new();
+    let mut senders: BTreeMap<(NodeId, SocketAddr), AbortHandle> = BTreeMap::new();
     loop {
         let me = node.id();
         let wanted: Vec<_> = node.managers().into_iter().filter(|(id, _)| *id != me).collect();
@@ -31,8 +32,9 @@ pub(crate) async fn send_to_managers(node: Arc<Node>) {
             keep
         });
         for target in wanted {
-            senders.entry(target).or_insert_with(|| tokio::spawn(send(Arc::clone(&node), target)));
+            senders.entry(target).or_insert_with(|| running.spawn(send(Arc::clone(&node), target)));
         }
+        while running.try_join_next().is_some() {}
         tokio::time::sleep(LOOK).await;
     }
 }

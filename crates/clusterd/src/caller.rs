@@ -36,6 +36,8 @@ pub(crate) struct Roster(Arc<RwLock<Known>>);
 #[derive(Debug, Default)]
 struct Known {
     cluster: ClusterId,
+    /// Index of the log at which it was so.
+    index: u64,
     /// Empty until the first view or state arrived; until then a certificate's own word counts.
     nodes: BTreeMap<NodeId, Role>,
 }
@@ -43,14 +45,15 @@ struct Known {
 impl Roster {
     /// For a node of `cluster` that has heard nothing yet.
     pub(crate) fn new(cluster: ClusterId) -> Self {
-        Self(Arc::new(RwLock::new(Known { cluster, nodes: BTreeMap::new() })))
+        Self(Arc::new(RwLock::new(Known { cluster, index: 0, nodes: BTreeMap::new() })))
     }
 
-    /// Takes over the list of nodes.
-    pub(crate) fn learn(&self, nodes: impl Iterator<Item = (NodeId, Role)>) {
+    /// Takes over the list of nodes as it was at an index of the log; an older one is ignored.
+    pub(crate) fn learn(&self, index: u64, nodes: impl Iterator<Item = (NodeId, Role)>) {
         let nodes: BTreeMap<NodeId, Role> = nodes.collect();
-        if !nodes.is_empty() {
-            self.0.write().expect("no panic while held").nodes = nodes;
+        let mut known = self.0.write().expect("no panic while held");
+        if !nodes.is_empty() && index >= known.index {
+            (known.index, known.nodes) = (index, nodes);
         }
     }
 
@@ -122,7 +125,8 @@ mod tests {
 
     fn roster() -> Roster {
         let roster = Roster::new(ClusterId("ours".into()));
-        roster.learn([(NodeId(1), Role::Manager), (NodeId(2), Role::Worker)].into_iter());
+        roster.learn(7, [(NodeId(1), Role::Manager), (NodeId(2), Role::Worker)].into_iter());
+        roster.learn(6, [(NodeId(3), Role::Manager)].into_iter());
         roster
     }
 

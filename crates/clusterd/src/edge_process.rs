@@ -20,18 +20,18 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let mut edge = network::Config::new(config.edge_listen, &folder.edge(), security);
     edge.version = env!("CARGO_PKG_VERSION").into();
     edge.observe = Box::new(log);
+    info!(address = %config.edge_listen, "edge serves");
+    let mut term = signal(SignalKind::terminate())?;
+    let edge = Edge::start(edge).await.context("the edge cannot run")?;
     // For `clusterd uninstall`, which ends it without a daemon's help.
     folder::write(
         &folder.edge().join("edge.pid"),
         std::process::id().to_string().as_bytes(),
         0o600,
     )?;
-    info!(address = %config.edge_listen, "edge serves");
-    let mut term = signal(SignalKind::terminate())?;
-    let stop = async move {
-        term.recv().await;
-    };
-    Edge::run(edge, stop, DRAIN).await.context("the edge cannot run")
+    term.recv().await;
+    edge.drain(DRAIN).await;
+    Ok(())
 }
 
 /// Mutual TLS with the node's own identity, loaded again whenever the daemon says that it was exchanged.

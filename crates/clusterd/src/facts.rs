@@ -64,7 +64,10 @@ pub(crate) async fn keep_telling(
             }
         }
         match tell(&session, &facts, Duration::ZERO).await {
-            Ok(()) => told = Some(facts),
+            Ok(()) => {
+                *node.told.lock().expect("no panic while held") = Some(facts.clone());
+                told = Some(facts);
+            }
             Err(why) => debug!(%why, "the cluster could not be told about this node"),
         }
     }
@@ -83,8 +86,10 @@ pub(crate) async fn tell(session: &Session, facts: &Facts, away: Duration) -> an
 }
 
 /// Announces a planned stop.
-pub(crate) async fn announce_away(node: &Node, session: &Session, edge: &crate::edge::EdgeLink) {
-    let facts = gather(&node.config, &node.engine, edge.busy_ports()).await;
+/// Goes by what was told last: an engine that hangs must not hold up the stop.
+pub(crate) async fn announce_away(node: &Node, session: &Session) {
+    let told = node.told.lock().expect("no panic while held").clone();
+    let Some(facts) = told else { return };
     if let Err(why) = tell(session, &facts, node.config.timers().away).await {
         warn!(%why, "the planned stop could not be announced; the node will be judged by its silence");
     }

@@ -10,6 +10,7 @@
 //! | `view`          | 0600 | the agent's last view |
 //! | `raft/`         | 0700 | managers: log, vote and snapshots |
 //! | `edge/`         | 0700 | the edge's last picture and its socket |
+//! | `lock`          | 0600 | held by the one daemon that uses the folder |
 
 use anyhow::Context;
 use model::{ClusterId, NodeId, NodeName, Role};
@@ -50,6 +51,17 @@ impl Folder {
                 .with_context(|| format!("cannot make the folder {}", dir.display()))?;
         }
         Ok(folder)
+    }
+
+    /// Makes sure that no other daemon uses the folder, for as long as the result is held.
+    pub(crate) fn lock(&self) -> anyhow::Result<fs::File> {
+        use rustix::fs::{FlockOperation, flock};
+        let path = self.root.join("lock");
+        let file =
+            fs::File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        flock(&file, FlockOperation::NonBlockingLockExclusive)
+            .with_context(|| format!("another clusterd uses {}", self.root.display()))?;
+        Ok(file)
     }
 
     pub(crate) fn raft(&self) -> PathBuf {

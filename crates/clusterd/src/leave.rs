@@ -2,11 +2,13 @@
 
 use crate::host::Host;
 use crate::member::Member;
+use crate::serve::refusal;
 use crate::uninstall;
 use api::v1;
+use model::Refusal;
 use std::sync::Arc;
 use std::time::Duration;
-use tonic::Status;
+use tonic::{Code, Status};
 use tracing::{info, warn};
 
 /// Deadline of telling the cluster.
@@ -21,16 +23,23 @@ const LOOK: Duration = Duration::from_millis(500);
 pub(crate) async fn leave(host: &Arc<Host>, force: bool) -> Result<(), Status> {
     let member = host.member()?;
     if !only_node(&member) {
+        refuse_quorum_loss(&member)?;
         let told = tokio::time::timeout(DRAIN + TELL, depart(&member, force)).await;
         let told = told.unwrap_or_else(|_| Err(Status::unavailable("the cluster did not answer")));
+        let unheard = |why: &Status| {
+            matches!(
+                why.code(),
+                Code::Unavailable | Code::DeadlineExceeded | Code::PermissionDenied
+            )
+        };
         match told {
-            Err(why) if !force => return Err(why),
+            Err(why) if !(force && unheard(&why)) => return Err(why),
             _ => {}
         }
     }
     host.set_member(None);
     member.shut().await;
-    // What could not be removed now is said, and `clusterd uninstall` tries again.
+    // What could not be removed now bears the cluster's label, and is said.
     if let Err(why) = uninstall::remove_containers(&member.node.engine).await {
         warn!(why = format!("{why:#}"), "containers were left behind");
     }
@@ -38,6 +47,18 @@ pub(crate) async fn leave(host: &Arc<Host>, force: bool) -> Result<(), Status> {
     host.folder.clear().map_err(|e| Status::internal(format!("{e:#}")))?;
     info!("left the cluster");
     Ok(())
+}
+
+/// Before anything is moved: what the cluster would refuse in the end.
+fn refuse_quorum_loss(member: &Member) -> Result<(), Status> {
+    let Ok(managing) = member.node.managing() else { return Ok(()) };
+    let state = managing.log.state();
+    let (me, name) = (member.node.id(), member.node.file().name);
+    let (ready, needed) = state.quorum_without(Some(me));
+    if !state.voters.contains(&me) || state.voters.len() == 1 || ready >= needed {
+        return Ok(());
+    }
+    Err(refusal(&Refusal::WouldLoseQuorum { name, ready, needed }))
 }
 
 fn only_node(member: &Member) -> bool {
@@ -69,7 +90,7 @@ async fn drain(member: &Member) -> Result<(), Status> {
         left = tell(member, false).await?;
     }
     Err(Status::failed_precondition(format!(
-        "{left} replicas on this node have no other place (`clusterctl ps` says why); scale or move them first, or use --force"
+        "{left} replicas on this node have no other place (`clusterctl ps` says why); scale or move them first, or use --force; until then this node is drained (`clusterctl nodes activate` takes that back)"
     )))
 }
 

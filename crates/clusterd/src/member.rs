@@ -14,7 +14,24 @@ use identity::{ClusterKey, Tls};
 use model::{Found, Role};
 use std::sync::Arc;
 use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
 use tracing::{info, warn};
+
+/// The node's certificate or key cannot be used.
+#[derive(Debug)]
+pub(crate) struct BadIdentity(String);
+
+impl std::fmt::Display for BadIdentity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "this node's certificate or key cannot be used ({}); come back under a new identity with `clusterctl join --replace NAME`",
+            self.0
+        )
+    }
+}
+
+impl std::error::Error for BadIdentity {}
 
 /// A running member.
 pub(crate) struct Member {
@@ -22,6 +39,8 @@ pub(crate) struct Member {
     pub(crate) agenting: Arc<Agenting>,
     pub(crate) session: Arc<Session>,
     pub(crate) edge: Arc<EdgeLink>,
+    /// Tells the cluster about this node.
+    telling: AbortHandle,
 }
 
 impl Member {
@@ -48,7 +67,8 @@ impl Member {
             authority,
             engine,
         ));
-        if file.role == Role::Manager {
+        // Without the key it was stopped while it was promoted; that is then gone on with.
+        if file.role == Role::Manager && folder.cluster_key().exists() {
             start_managing(&node, found).await?;
         }
         let (reports, outgoing) = mpsc::unbounded_channel();
@@ -56,12 +76,12 @@ impl Member {
         let tasks = &node.tasks;
         let agenting = Agenting::start(agent, folder.clone(), node.engine.clone(), reports, tasks);
         if let Some(view) = agenting.views().borrow().as_ref() {
-            node.learn(&view.nodes)?;
+            node.learn(view.index, &view.nodes)?;
         }
         let session = Session::start(Arc::clone(&node), Arc::clone(&agenting), outgoing, tasks);
         let edge = EdgeLink::start(&node, agenting.views(), tasks);
         tasks.spawn(beats::send_to_managers(Arc::clone(&node)));
-        tasks.spawn(facts::keep_telling(
+        let telling = tasks.spawn(facts::keep_telling(
             Arc::clone(&node),
             Arc::clone(&agenting),
             Arc::clone(&session),
@@ -78,13 +98,15 @@ impl Member {
             Arc::clone(&session),
         ));
         info!(node = file.node.0, name = %file.name, role = %file.role, "member of cluster {}", file.cluster);
-        Ok(Self { node, agenting, session, edge })
+        Ok(Self { node, agenting, session, edge, telling })
     }
 
     /// A planned stop: hands leadership on and announces the absence. Containers and open connections
     /// are left alone.
     pub(crate) async fn stop(&self) {
-        facts::announce_away(&self.node, &self.session, &self.edge).await;
+        // First: whatever it told next would take the absence back.
+        self.telling.abort();
+        facts::announce_away(&self.node, &self.session).await;
         if let Ok(managing) = self.node.managing()
             && managing.log.is_leader()
             && let Err(why) = managing.log.transfer(None).await
@@ -97,6 +119,7 @@ impl Member {
     /// Ends everything at once.
     pub(crate) async fn shut(&self) {
         self.node.tasks.stop();
+        self.node.managing_tasks.stop();
         if let Ok(managing) = self.node.managing() {
             managing.log.shutdown().await;
         }
@@ -122,8 +145,9 @@ pub(crate) async fn start_managing(node: &Arc<Node>, found: Option<Found>) -> an
 /// Starts the duties of a manager on an open log.
 fn start_managing_on(node: &Arc<Node>, log: consensus::Log, key: ClusterKey) {
     let raft = crate::log::service(node, &log);
-    let managing = Managing::start(log, raft, key, node.id(), &node.config.timers(), &node.tasks);
-    node.tasks.spawn(promote::learn_from_log(Arc::clone(node), Arc::clone(&managing)));
+    let managing =
+        Managing::start(log, raft, key, node.id(), &node.config.timers(), &node.managing_tasks);
+    node.managing_tasks.spawn(promote::learn_from_log(Arc::clone(node), Arc::clone(&managing)));
     node.set_managing(Some(managing));
 }
 

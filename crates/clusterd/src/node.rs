@@ -22,6 +22,10 @@ pub(crate) struct Node {
     pub(crate) dialer: Dialer,
     pub(crate) engine: docker::Engine,
     pub(crate) tasks: Tasks,
+    /// Those that last as long as this node is a manager.
+    pub(crate) managing_tasks: Tasks,
+    /// What it last said of itself.
+    pub(crate) told: Mutex<Option<model::Facts>>,
     file: Mutex<NodeFile>,
     peers: RwLock<Arc<Vec<Peer>>>,
     managing: RwLock<Option<Arc<Managing>>>,
@@ -45,6 +49,8 @@ impl Node {
             authority,
             engine,
             tasks: Tasks::default(),
+            managing_tasks: Tasks::default(),
+            told: Mutex::default(),
             file: Mutex::new(file),
             peers: RwLock::default(),
             managing: RwLock::default(),
@@ -84,11 +90,11 @@ impl Node {
     }
 
     /// Takes over the list of nodes, and keeps the managers' addresses for the next start.
-    pub(crate) fn learn(&self, peers: &Arc<Vec<Peer>>) -> anyhow::Result<()> {
+    pub(crate) fn learn(&self, index: u64, peers: &Arc<Vec<Peer>>) -> anyhow::Result<()> {
+        self.roster.learn(index, peers.iter().map(|p| (p.id, p.role)));
         if peers.is_empty() || self.peers() == *peers {
             return Ok(());
         }
-        self.roster.learn(peers.iter().map(|p| (p.id, p.role)));
         *self.peers.write().expect("no panic while held") = Arc::clone(peers);
         let mut file = self.file.lock().expect("no panic while held");
         let mut fresh = file.clone();

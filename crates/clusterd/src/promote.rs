@@ -15,15 +15,21 @@ use std::sync::Arc;
 use std::time::Duration;
 use tracing::{info, warn};
 
+/// Between two looks at whether this manager has caught up.
+const CATCHING_UP: Duration = Duration::from_millis(200);
 /// Between two attempts.
 const RETRY: Duration = Duration::from_secs(2);
 
 /// A manager learns who is in the cluster from its own state, as soon as an entry is applied.
 pub(crate) async fn learn_from_log(node: Arc<Node>, managing: Arc<Managing>) {
+    // What is applied while catching up is history: the leader that sends it may not be in it yet.
+    while !managing.confirmed().await {
+        tokio::time::sleep(CATCHING_UP).await;
+    }
     let mut states = managing.log.watch();
     loop {
         let state = states.borrow_and_update().clone();
-        node.roster.learn(state.nodes.values().map(|n| (n.id, n.role)));
+        node.roster.learn(state.index, state.nodes.values().map(|n| (n.id, n.role)));
         if states.changed().await.is_err() {
             return;
         }
@@ -43,14 +49,28 @@ pub(crate) async fn follow_role(node: Arc<Node>, agenting: Arc<Agenting>, sessio
                 }
             }
             (Role::Worker, true) => {
-                if let Ok(managing) = node.managing() {
-                    node.set_managing(None);
-                    managing.log.shutdown().await;
-                }
+                demote(&node).await;
                 info!("demoted: this node is a worker now");
             }
             _ => {}
         }
+    }
+}
+
+/// Hands leadership on, closes the log and forgets the cluster key. The log's folder stays: should this node
+/// be promoted again, it goes on where it was, and its votes are not forgotten.
+async fn demote(node: &Node) {
+    let Ok(managing) = node.managing() else { return };
+    if managing.log.is_leader()
+        && let Err(why) = managing.log.transfer(None).await
+    {
+        warn!(%why, "leadership could not be handed on");
+    }
+    node.set_managing(None);
+    node.managing_tasks.stop();
+    managing.log.shutdown().await;
+    if let Err(why) = std::fs::remove_file(node.folder.cluster_key()) {
+        warn!(%why, "the cluster key could not be removed");
     }
 }
 

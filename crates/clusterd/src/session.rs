@@ -12,8 +12,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
+use tonic::Code;
 use tonic::transport::Channel;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 /// A manager that says nothing for this long is left.
 const SILENCE: Duration = Duration::from_millis(1_500);
@@ -49,13 +50,13 @@ impl Session {
     }
 
     async fn run(self: Arc<Self>) {
-        let mut turn = 0;
+        let (mut turn, mut refused) = (0, false);
         loop {
             let managers = self.node.managers();
             if let Some(manager) = managers.get(turn % managers.len().max(1))
                 && let Err(why) = self.attend(*manager).await
             {
-                debug!(manager = manager.0.0, %why, "session ended");
+                note(*manager, &why, &mut refused);
             }
             self.through.send_replace(None);
             turn += 1;
@@ -93,7 +94,7 @@ impl Session {
             return Ok(());
         }
         let view: View = api::decode(&reply.view)?;
-        self.node.learn(&view.nodes)?;
+        self.node.learn(view.index, &view.nodes)?;
         self.agenting.view(Arc::new(view), age);
         Ok(())
     }
@@ -118,6 +119,18 @@ impl Session {
         debug!(accepted, took_ms = clock::now().since(began).as_millis() as u64, "report");
         accepted
     }
+}
+
+/// A node that was removed is told so once, loudly: it runs on what it had, and nothing will change that.
+fn note(manager: (NodeId, SocketAddr), why: &anyhow::Error, refused: &mut bool) {
+    let denied =
+        why.downcast_ref::<tonic::Status>().is_some_and(|s| s.code() == Code::PermissionDenied);
+    if denied && !*refused {
+        warn!(manager = manager.0.0, %why, "the cluster does not know this node (any more); `clusterctl leave --force` here, then join again");
+    } else {
+        debug!(manager = manager.0.0, %why, "session ended");
+    }
+    *refused = denied;
 }
 
 pub(crate) fn client(channel: Channel) -> MembersClient<Channel> {

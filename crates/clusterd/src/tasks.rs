@@ -9,9 +9,10 @@ pub(crate) struct Tasks(Arc<Mutex<Vec<AbortHandle>>>);
 
 impl Tasks {
     /// Starts a task that ends with the member.
-    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
         let handle = tokio::spawn(task).abort_handle();
-        self.0.lock().expect("no panic while held").push(handle);
+        self.0.lock().expect("no panic while held").push(handle.clone());
+        handle
     }
 
     /// Ends them all.

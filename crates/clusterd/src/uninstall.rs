@@ -56,6 +56,11 @@ pub(crate) async fn remove_containers(engine: &docker::Engine) -> anyhow::Result
 /// Ends the edge by the process number that its status told the daemon.
 pub(crate) fn stop_edge(folder: &Folder) {
     let Ok(text) = std::fs::read_to_string(folder.edge().join("edge.pid")) else { return };
+    let command = std::fs::read(format!("/proc/{}/cmdline", text.trim())).unwrap_or_default();
+    // The number may long be another process's.
+    if !command.split(|b| *b == 0).any(|word| word == b"edge") {
+        return;
+    }
     let process = text.trim().parse().ok().and_then(rustix::process::Pid::from_raw);
     if let Some(process) = process {
         let _ = rustix::process::kill_process(process, rustix::process::Signal::TERM);

@@ -33,9 +33,14 @@ impl Local for LocalService {
         request: Request<v1::InitRequest>,
     ) -> Result<Response<v1::InitReply>, Status> {
         caller::local(&request)?;
-        let _changing = self.host.changing.lock().await;
-        refuse_member(&self.host)?;
-        init(&self.host, request.get_ref()).await.map(Response::new).map_err(|e| failed(&e))
+        let host = Arc::clone(&self.host);
+        to_the_end(async move {
+            let _changing = host.changing.lock().await;
+            refuse_member(&host)?;
+            let done = init(&host, request.get_ref()).await;
+            done.map(Response::new).map_err(|e| failed(&e))
+        })
+        .await
     }
 
     async fn join_cluster(
@@ -43,9 +48,13 @@ impl Local for LocalService {
         request: Request<v1::JoinClusterRequest>,
     ) -> Result<Response<v1::JoinClusterReply>, Status> {
         caller::local(&request)?;
-        let _changing = self.host.changing.lock().await;
-        refuse_member(&self.host)?;
-        join(&self.host, request.get_ref()).await.map(Response::new)
+        let host = Arc::clone(&self.host);
+        to_the_end(async move {
+            let _changing = host.changing.lock().await;
+            refuse_member(&host)?;
+            join(&host, request.get_ref()).await.map(Response::new)
+        })
+        .await
     }
 
     async fn leave(
@@ -53,10 +62,23 @@ impl Local for LocalService {
         request: Request<v1::LeaveRequest>,
     ) -> Result<Response<v1::LeaveReply>, Status> {
         caller::local(&request)?;
-        let _changing = self.host.changing.lock().await;
-        crate::leave::leave(&self.host, request.get_ref().force).await?;
-        Ok(Response::new(v1::LeaveReply {}))
+        let host = Arc::clone(&self.host);
+        to_the_end(async move {
+            let _changing = host.changing.lock().await;
+            crate::leave::leave(&host, request.get_ref().force).await?;
+            Ok(Response::new(v1::LeaveReply {}))
+        })
+        .await
     }
+}
+
+/// Carries an operation through although its caller may go away in the middle of it.
+async fn to_the_end<T: Send + 'static>(
+    operation: impl Future<Output = Result<T, Status>> + Send + 'static,
+) -> Result<T, Status> {
+    tokio::spawn(operation)
+        .await
+        .unwrap_or_else(|_| Err(Status::internal("the operation was cut short")))
 }
 
 fn refuse_member(host: &Host) -> Result<(), Status> {
@@ -74,6 +96,9 @@ fn failed(error: &anyhow::Error) -> Status {
 }
 
 async fn init(host: &Arc<Host>, message: &v1::InitRequest) -> anyhow::Result<v1::InitReply> {
+    if host.is_broken() {
+        bail!("this host was a node of a cluster; come back with `clusterctl join --replace NAME`");
+    }
     let advertise = advertised(&message.advertise)?;
     let name = node_name(&message.name)?;
     let cluster = identity::random::cluster_id();
@@ -111,6 +136,10 @@ async fn init(host: &Arc<Host>, message: &v1::InitRequest) -> anyhow::Result<v1:
     };
     identity.write(host)?;
     folder::write(&host.folder.cluster_key(), cluster_key.encode().as_bytes(), 0o600)?;
+    // Remains of a founding that was cut short.
+    if host.folder.raft().exists() {
+        std::fs::remove_dir_all(host.folder.raft()).context("cannot remove an unfinished log")?;
+    }
     start(host, file.clone(), Some(found)).await?;
     // Last: a host that is interrupted before this belongs to no cluster and can try again.
     host.folder.write_node(&file)?;
@@ -132,8 +161,15 @@ pub(crate) async fn start(
     found: Option<Found>,
 ) -> anyhow::Result<()> {
     let config = Arc::clone(&host.config);
+    // Found out before anything is written: the port may be taken.
+    std::net::TcpListener::bind(config.listen).with_context(|| {
+        format!("cannot listen on {}; is another daemon running?", config.listen)
+    })?;
     let member = Arc::new(Member::start(config, host.folder.clone(), file, found).await?);
-    control::serve(host, &member).await?;
+    if let Err(why) = control::serve(host, &member).await {
+        member.shut().await;
+        return Err(why);
+    }
     host.set_member(Some(member));
     Ok(())
 }
