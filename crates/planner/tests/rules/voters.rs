@@ -1,7 +1,7 @@
 //! Who decides.
 
 use crate::world::{World, facts, secs};
-use model::{Availability, Command, Readiness, RemoveNode, Role};
+use model::{Availability, Command, Outcome, Readiness, RemoveNode, Role};
 use std::collections::BTreeSet;
 
 fn voters(w: &World) -> Vec<String> {
@@ -66,6 +66,52 @@ fn a_removed_manager_votes_no_more() {
     w.join(4, Role::Manager, facts());
     w.settle();
     assert_eq!(voters(&w), ["node1", "node2", "node4"]);
+}
+
+#[test]
+fn the_only_voter_hands_its_vote_on_when_it_is_drained_and_not_back() {
+    let mut w = World::new(2);
+    w.settle();
+    assert_eq!(voters(&w), ["node1"]);
+    w.set(2, Availability::Drain);
+    w.run(secs(10));
+    assert_eq!(voters(&w), ["node1"], "who votes and is not drained goes on voting");
+    w.set(1, Availability::Drain);
+    w.run(secs(10));
+    assert_eq!(voters(&w), ["node1"], "with both drained nothing is gained");
+    w.set(2, Availability::Active);
+    w.settle();
+    assert_eq!(voters(&w), ["node2"]);
+    w.set(1, Availability::Active);
+    w.run(secs(1_000));
+    assert_eq!(voters(&w), ["node2"]);
+    let node = w.node(1);
+    let gone = w.apply(Command::RemoveNode(RemoveNode { node, force: true }));
+    assert_eq!(gone, Outcome::Done);
+}
+
+#[test]
+fn the_only_vote_goes_to_a_manager_that_stays() {
+    let mut w = World::new(2);
+    w.settle();
+    w.away(2, secs(60));
+    w.set(1, Availability::Drain);
+    w.run(secs(59));
+    assert_eq!(voters(&w), ["node1"], "not to one that is about to stop");
+    w.run(secs(2));
+    assert_eq!(voters(&w), ["node2"]);
+
+    let mut w = World::new(2);
+    w.settle();
+    w.judge(2, Readiness::Lost);
+    w.set(1, Availability::Drain);
+    w.run(secs(1_000));
+    assert_eq!(voters(&w), ["node1"], "not to one that is lost");
+    w.judge(2, Readiness::Ready);
+    w.run(secs(4));
+    assert_eq!(voters(&w), ["node1"], "not to one that came back just now");
+    w.run(secs(2));
+    assert_eq!(voters(&w), ["node2"]);
 }
 
 #[test]
