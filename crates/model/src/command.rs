@@ -480,6 +480,10 @@ impl fmt::Display for Refusal {
                 write!(f, "port {port}, which {wanted_by} publishes, is reserved; choose another")
             }
             Self::Limit { what, limit } => write!(f, "too many {what}: at most {limit}"),
+            Self::WouldLoseQuorum { name, ready: 0, needed: 1 } => write!(
+                f,
+                "{name} is the only voter; `clusterctl nodes drain {name}` hands its vote to another manager that is ready, then try again (with no other manager, add one first)"
+            ),
             Self::WouldLoseQuorum { name, ready, needed } => write!(
                 f,
                 "without {name} only {ready} of the {needed} voters needed would be ready, and the cluster could not decide anything; bring another manager back or add one first"

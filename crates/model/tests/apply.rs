@@ -390,6 +390,16 @@ fn removing_a_node_never_loses_the_quorum() {
 }
 
 #[test]
+fn the_only_voter_is_told_how_to_leave() {
+    let mut log = Log::founded();
+    log.apply(Command::Join(join("n2", Role::Manager)));
+    let rm = Command::RemoveNode(RemoveNode { node: NodeId(1), force: true });
+    let why = refused(log.apply(rm));
+    assert!(matches!(why, Refusal::WouldLoseQuorum { ready: 0, needed: 1, .. }), "{why:?}");
+    assert!(why.to_string().contains("clusterctl nodes drain n1"), "{why}");
+}
+
+#[test]
 fn flaps_lengthen_the_wait_and_calm_forgets_them() {
     let mut log = Log::founded();
     log.apply(Command::Join(join("n2", Role::Worker)));
