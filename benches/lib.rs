@@ -21,6 +21,6 @@ mod table;
 pub use child::{Child, again, installed, spawn, wait_port};
 pub use clock::{now, pause, seconds, timed};
 pub use disk::{Probe, probe};
-pub use process::{Usage, usage};
+pub use process::{Usage, own_seconds, usage};
 pub use stats::{median, percentile};
 pub use table::{Aim, Table, heading, say};

@@ -1,7 +1,7 @@
 //! Placements per second: 1,000 nodes in memory, planned and applied until nothing is left to do, and what
 //! a pass costs that finds nothing to change. Swarm's figure is from the literature and marked so.
 
-use benches::{Aim, Table, heading, large, median, say, seconds, timed};
+use benches::{Aim, Table, heading, large, median, own_seconds, say, seconds, timed};
 use model::{Command, State, Time};
 use planner::{Settings, plan};
 
@@ -25,12 +25,14 @@ fn main() {
 }
 
 fn place(services: usize, tasks: usize, settings: &Settings, table: &mut Table) {
-    let rounds: Vec<(State, f64)> = (0..3).map(|_| fill(services, tasks, settings)).collect();
-    let rates: Vec<f64> = rounds.iter().map(|(_, took)| tasks as f64 / took).collect();
-    say(&format!("{tasks} tasks of {services} services: {rates:.0?} placements/s"));
-    let what = format!("placements/s, {tasks} tasks of {services} services");
-    let other = Some((SWARMKIT, "literature"));
-    table.row(&what, median(&rates), "/s", other, &Aim::AtLeast(200_000.0));
+    let rounds: Vec<(State, [f64; 2])> = (0..3).map(|_| fill(services, tasks, settings)).collect();
+    for (by, clock) in ["by the clock", "by its processor time"].into_iter().enumerate() {
+        let rates: Vec<f64> = rounds.iter().map(|(_, took)| tasks as f64 / took[by]).collect();
+        say(&format!("{tasks} tasks of {services} services, {clock}: {rates:.0?} placements/s"));
+        let what = format!("placements/s {clock}, {tasks} tasks of {services} services");
+        let other = Some((SWARMKIT, "literature"));
+        table.row(&what, median(&rates), "/s", other, &Aim::AtLeast(200_000.0));
+    }
     let (mut state, _) = rounds.into_iter().next().expect("there were three rounds");
     for report in large::reports(&state) {
         large::apply(&mut state, report);
@@ -39,11 +41,11 @@ fn place(services: usize, tasks: usize, settings: &Settings, table: &mut Table) 
     table.row(&what, quiet_pass(&state, settings), "ms", None, &Aim::None);
 }
 
-/// A cluster that everything was placed in, and the seconds which that took.
-fn fill(services: usize, tasks: usize, settings: &Settings) -> (State, f64) {
+/// A cluster that everything was placed in, and the seconds which that took by the clock and of its processor.
+fn fill(services: usize, tasks: usize, settings: &Settings) -> (State, [f64; 2]) {
     let mut state = large::cluster();
     large::deploy(&mut state, services, tasks / services);
-    let start = benches::now();
+    let (start, own) = (benches::now(), own_seconds());
     loop {
         let plan = plan(&state, NOW, settings);
         if plan.changes.is_empty() {
@@ -52,7 +54,7 @@ fn fill(services: usize, tasks: usize, settings: &Settings) -> (State, f64) {
         }
         large::apply(&mut state, Command::Plan(plan.changes));
     }
-    let took = seconds(start);
+    let took = [seconds(start), own_seconds() - own];
     assert_eq!(state.tasks.len(), tasks, "everything was placed");
     (state, took)
 }

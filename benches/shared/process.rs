@@ -14,6 +14,14 @@ pub struct Usage {
     pub resident: f64,
 }
 
+/// Seconds that this thread has been on a processor: what work costs, whoever else is at work. Not a number
+/// where the kernel does not count it.
+pub fn own_seconds() -> f64 {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanoseconds = text.split(' ').next().and_then(|first| first.parse::<f64>().ok());
+    nanoseconds.map_or(f64::NAN, |nanoseconds| nanoseconds / 1e9)
+}
+
 /// What a process used so far; `None` when there is none of that number.
 pub fn usage(pid: u32) -> Option<Usage> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
