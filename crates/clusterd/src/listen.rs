@@ -4,25 +4,33 @@
 use crate::caller::Caller;
 use anyhow::Context as _;
 use identity::{Peer, Tls};
+use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::Sleep;
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::Connected;
 
 /// Deadline of a TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(5);
-/// Handshakes under way at the same time.
+/// Handshakes under way at the same time, and how many of them may be one source's.
 const HANDSHAKES: usize = 256;
+const HANDSHAKES_OF_ONE: usize = 32;
+/// Connections without a certificate at the same time, how many of them may be one source's, and how long
+/// one may last: joining takes seconds.
+const GUESTS: usize = 64;
+const GUESTS_OF_ONE: usize = 16;
+const GUEST_AGE: Duration = Duration::from_secs(60);
 /// Pause after an accept failed, for want of file descriptors say.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -30,6 +38,26 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub(crate) struct Connection {
     stream: Box<dyn Stream>,
     caller: Caller,
+    guest: Option<Guest>,
+}
+
+/// What a connection without a certificate holds, until it ends or its time is over.
+struct Guest {
+    over: Pin<Box<Sleep>>,
+    _slot: OwnedSemaphorePermit,
+    _place: Place,
+}
+
+impl Connection {
+    /// Fails once a guest's time is over; wakes the task when that happens.
+    fn in_time(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if let Some(guest) = &mut self.guest
+            && guest.over.as_mut().poll(cx).is_ready()
+        {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        Ok(())
+    }
 }
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -49,6 +77,7 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        self.in_time(cx)?;
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
@@ -59,14 +88,17 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.in_time(cx)?;
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.in_time(cx)?;
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.in_time(cx)?;
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
@@ -74,35 +106,113 @@ impl AsyncWrite for Connection {
 /// Connections as they come in.
 pub(crate) type Incoming = ReceiverStream<io::Result<Connection>>;
 
-/// Listens on the control port.
+/// Listens on the control port, until the receiving end is dropped.
 pub(crate) async fn control(address: SocketAddr, tls: Arc<Tls>) -> anyhow::Result<Incoming> {
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("cannot listen on {address}; is another daemon running?"))?;
     let (sender, receiver) = mpsc::channel(64);
     tokio::spawn(async move {
-        let slots = Arc::new(Semaphore::new(HANDSHAKES));
-        loop {
-            let slot = Arc::clone(&slots).acquire_owned().await.expect("never closed");
-            let Ok((stream, _)) = listener.accept().await else {
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            };
-            if sender.is_closed() {
-                return;
-            }
-            let (tls, sender) = (Arc::clone(&tls), sender.clone());
-            tokio::spawn(async move {
-                if let Ok(Ok(connection)) =
-                    tokio::time::timeout(HANDSHAKE, handshake(stream, &tls)).await
-                {
-                    drop(slot);
-                    let _ = sender.send(Ok(connection)).await;
-                }
-            });
+        tokio::select! {
+            () = sender.closed() => {}
+            () = accept(&listener, &tls, &sender) => {}
         }
     });
     Ok(ReceiverStream::new(receiver))
+}
+
+/// Takes in connections, for ever.
+async fn accept(
+    listener: &TcpListener,
+    tls: &Arc<Tls>,
+    sender: &mpsc::Sender<io::Result<Connection>>,
+) {
+    let slots = Arc::new(Semaphore::new(HANDSHAKES));
+    let sources = Sources::default();
+    let door = Door { slots: Arc::new(Semaphore::new(GUESTS)), sources: Sources::default() };
+    loop {
+        let slot = Arc::clone(&slots).acquire_owned().await.expect("never closed");
+        let Ok((stream, from)) = listener.accept().await else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let Some(place) = sources.enter(from.ip(), HANDSHAKES_OF_ONE) else { continue };
+        let (tls, sender, door) = (Arc::clone(tls), sender.clone(), door.clone());
+        tokio::spawn(async move {
+            let shaken = tokio::time::timeout(HANDSHAKE, handshake(stream, &tls)).await;
+            drop((slot, place));
+            if let Ok(Ok(connection)) = shaken
+                && let Some(connection) = door.admit(connection, from.ip())
+            {
+                let _ = sender.send(Ok(connection)).await;
+            }
+        });
+    }
+}
+
+/// Where callers without a certificate are counted.
+#[derive(Clone)]
+struct Door {
+    slots: Arc<Semaphore>,
+    sources: Sources,
+}
+
+impl Door {
+    /// Lets in whoever has a certificate, and guests while there is room.
+    fn admit(&self, mut connection: Connection, from: IpAddr) -> Option<Connection> {
+        if connection.caller == Caller::Nobody {
+            connection.guest = Some(Guest {
+                over: Box::pin(tokio::time::sleep(GUEST_AGE)),
+                _place: self.sources.enter(from, GUESTS_OF_ONE)?,
+                _slot: Arc::clone(&self.slots).try_acquire_owned().ok()?,
+            });
+        }
+        Some(connection)
+    }
+}
+
+/// How much each source holds at the moment.
+#[derive(Clone, Default)]
+struct Sources(Arc<Mutex<BTreeMap<IpAddr, usize>>>);
+
+impl Sources {
+    /// A place for a source, unless it holds `most` already.
+    fn enter(&self, ip: IpAddr, most: usize) -> Option<Place> {
+        let source = source(ip);
+        let mut held = self.0.lock().expect("no panic while held");
+        let count = held.get(&source).copied().unwrap_or_default();
+        (count < most).then(|| {
+            held.insert(source, count + 1);
+            Place { sources: self.clone(), source }
+        })
+    }
+}
+
+/// A source's share of a common good; given back when dropped.
+struct Place {
+    sources: Sources,
+    source: IpAddr,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut held = self.sources.0.lock().expect("no panic while held");
+        match held.get_mut(&self.source) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(held.remove(&self.source)),
+        }
+    }
+}
+
+/// Whom an address counts for: one host usually has a whole /64 of IPv6.
+fn source(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(ip) => {
+            let prefix = ip.to_bits() & (u128::from(u64::MAX) << 64);
+            IpAddr::V6(Ipv6Addr::from_bits(prefix))
+        }
+        ip @ IpAddr::V4(_) => ip,
+    }
 }
 
 async fn handshake(stream: TcpStream, tls: &Tls) -> io::Result<Connection> {
@@ -113,7 +223,7 @@ async fn handshake(stream: TcpStream, tls: &Tls) -> io::Result<Connection> {
             Some(peer) => Caller::Certified(peer),
             None => Caller::Nobody,
         };
-    Ok(Connection { stream: Box::new(stream), caller })
+    Ok(Connection { stream: Box::new(stream), caller, guest: None })
 }
 
 /// Listens on the Unix socket; mode 0660, so that a group can be given the right to administer.
@@ -127,16 +237,67 @@ pub(crate) fn local(path: &Path) -> anyhow::Result<Incoming> {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
     let (sender, receiver) = mpsc::channel(16);
     tokio::spawn(async move {
-        loop {
-            let Ok((stream, _)) = listener.accept().await else {
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            };
-            let connection = Connection { stream: Box::new(stream), caller: Caller::Local };
-            if sender.send(Ok(connection)).await.is_err() {
-                return;
-            }
+        tokio::select! {
+            () = sender.closed() => {}
+            () = accept_local(&listener, &sender) => {}
         }
     });
     Ok(ReceiverStream::new(receiver))
+}
+
+/// Takes in connections, for ever.
+async fn accept_local(listener: &UnixListener, sender: &mpsc::Sender<io::Result<Connection>>) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let stream = Box::new(stream);
+        let _ = sender.send(Ok(Connection { stream, caller: Caller::Local, guest: None })).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncReadExt;
+
+    #[test]
+    fn one_source_cannot_hold_everything() {
+        let sources = Sources::default();
+        let (a, b) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
+        let held: Vec<_> = (0..2).map_while(|_| sources.enter(a, 2)).collect();
+        assert_eq!(held.len(), 2);
+        assert!(sources.enter(a, 2).is_none());
+        assert!(sources.enter(b, 2).is_some(), "another source has its own share");
+        drop(held);
+        assert!(sources.enter(a, 2).is_some(), "given back");
+    }
+
+    #[test]
+    fn addresses_of_one_host_count_together() {
+        let of = |text: &str| source(text.parse().unwrap());
+        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:2"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+        assert_eq!(of("::ffff:10.0.0.1"), of("10.0.0.1"));
+    }
+
+    #[tokio::test]
+    async fn guests_are_few_and_leave_in_time() {
+        let door = Door { slots: Arc::new(Semaphore::new(1)), sources: Sources::default() };
+        let connection = |caller| {
+            let (near, far) = tokio::io::duplex(64);
+            (Connection { stream: Box::new(near), caller, guest: None }, far)
+        };
+        let from = "10.0.0.1".parse().unwrap();
+        let (first, _far) = connection(Caller::Nobody);
+        let mut first = door.admit(first, from).unwrap();
+        assert!(door.admit(connection(Caller::Nobody).0, from).is_none(), "no room");
+        assert!(door.admit(connection(Caller::Local).0, from).is_some(), "no guest");
+        first.guest.as_mut().unwrap().over = Box::pin(tokio::time::sleep(Duration::ZERO));
+        let end = first.read_u8().await.unwrap_err();
+        assert_eq!(end.kind(), io::ErrorKind::TimedOut);
+        drop(first);
+        assert!(door.admit(connection(Caller::Nobody).0, from).is_some());
+    }
 }
