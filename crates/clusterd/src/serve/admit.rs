@@ -15,8 +15,8 @@ use tracing::info;
 pub(crate) const SEAL_AUTHORITY: &[u8] = b"authority key";
 /// Join attempts with a wrong token are answered after this long, so that guessing is slow.
 const WRONG_TOKEN_PAUSE: Duration = Duration::from_millis(500);
-/// Attempts at joining under way at the same time; with the pause above, 32 guesses a second at a secret of
-/// 128 bits.
+/// Wrong tokens that are paused over at the same time. More are turned away at once, so that they cost
+/// nothing; a valid token needs no place among them. The secret has 128 bits: no rate finds it.
 pub(crate) const ATTEMPTS: usize = 16;
 /// How long a joiner may be kept waiting for a quorum.
 const JOIN_DEADLINE: Duration = Duration::from_secs(3);
@@ -27,9 +27,6 @@ pub(crate) async fn join(
     managing: &Managing,
     message: v1::JoinRequest,
 ) -> Result<v1::JoinReply, Status> {
-    let attempt = managing.joining.try_acquire();
-    let _attempt = attempt
-        .map_err(|_| Status::resource_exhausted("too many hosts try to join at once; try again"))?;
     let role = check_token(managing, &message.token).await?;
     check_clock(message.wall_ms)?;
     let name = api::parse("name", &message.name)?;
@@ -49,8 +46,10 @@ pub(crate) async fn join(
     };
     let proposed =
         tokio::time::timeout(JOIN_DEADLINE, managing.propose(Command::Join(join), None)).await;
-    let (_, outcome) =
-        proposed.map_err(|_| Status::unavailable("no quorum: nothing was stored; try again"))??;
+    // The entry may still be applied; joining with the same key again then finds it.
+    let (_, outcome) = proposed.map_err(|_| {
+        Status::unavailable("no quorum confirmed it in time; it is safe to try again")
+    })??;
     let id = match outcome {
         Outcome::Joined { node } => node,
         Outcome::Refused(why) => return Err(refusal(&why)),
@@ -127,6 +126,11 @@ async fn check_token(managing: &Managing, text: &str) -> Result<Role, Status> {
     if let Some(token) = valid {
         return Ok(token.role());
     }
+    let _paused = managing.joining.try_acquire().map_err(|_| {
+        Status::resource_exhausted(
+            "too many wrong join tokens at the moment; check yours, then try again",
+        )
+    })?;
     tokio::time::sleep(WRONG_TOKEN_PAUSE).await;
     Err(Status::permission_denied(
         "the join token is not valid (any more); `clusterctl token manager` or `token worker` on a manager prints the current one",
