@@ -90,15 +90,18 @@ async fn ask_nodes(
     login: &[u8],
 ) -> Vec<Answer> {
     let state = managing.log.state();
-    let me = node.id();
-    let ready =
-        state.nodes.values().filter(|n| n.readiness == Readiness::Ready && n.facts.engine_ready);
-    let asked = ready.map(|n| {
-        // One node is enough to ask the registry: this one.
+    let ready: Vec<_> = state
+        .nodes
+        .values()
+        .filter(|n| n.readiness == Readiness::Ready && n.facts.engine_ready)
+        .collect();
+    let asker = asker(ready.iter().map(|n| n.id), node.id()).filter(|_| pull);
+    let asked = ready.into_iter().map(|n| {
+        let asks = asker == Some(n.id);
         let request = v1::ImageRequest {
             reference: reference.to_owned(),
-            ask_registry: pull && n.id == me,
-            login: if n.id == me { login.to_vec() } else { Vec::new() },
+            ask_registry: asks,
+            login: if asks { login.to_vec() } else { Vec::new() },
         };
         let (id, address, name) = (n.id, n.control(), n.name.to_string());
         async move {
@@ -109,6 +112,11 @@ async fn ask_nodes(
         }
     });
     join_all(asked).await.into_iter().flatten().collect()
+}
+
+/// The one node that asks the registry: this one if its engine is fit, else the first that is.
+fn asker(ready: impl Iterator<Item = NodeId> + Clone, me: NodeId) -> Option<NodeId> {
+    ready.clone().find(|id| *id == me).or_else(|| ready.clone().next())
 }
 
 /// One image for all: by the registry's digest where one answers, else by the id that the nodes have.
@@ -155,4 +163,40 @@ pub(crate) fn ready_nodes(managing: &Managing) -> Vec<(NodeId, std::net::SocketA
     let state = managing.log.state();
     let ready = state.nodes.values().filter(|n| n.readiness != Readiness::Lost);
     ready.map(|n| (n.id, n.control(), n.name.to_string())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(node: &str, digest: &str, id: &str) -> Answer {
+        let reply =
+            v1::ImageReply { digest: digest.into(), id: id.into(), ..v1::ImageReply::default() };
+        Answer { node: node.into(), reply }
+    }
+
+    #[test]
+    fn the_registry_is_asked_by_one_fit_node() {
+        let ready = [NodeId(2), NodeId(3)];
+        assert_eq!(asker(ready.into_iter(), NodeId(3)), Some(NodeId(3)));
+        assert_eq!(asker(ready.into_iter(), NodeId(1)), Some(NodeId(2)), "its own engine is out");
+        assert_eq!(asker([].into_iter(), NodeId(1)), None);
+    }
+
+    #[test]
+    fn an_image_settles_on_the_digest_else_on_the_one_id() {
+        let mut remarks = Vec::new();
+        let mut settled = |answers: &[Answer]| settle("web", answers, &mut remarks);
+        let known = [answer("a", "", "sha256:1"), answer("b", "web@sha256:9", "sha256:2")];
+        assert_eq!(settled(&known).unwrap().as_deref(), Some("web@sha256:9"));
+        let copies = [answer("a", "", "sha256:1"), answer("b", "", "")];
+        assert_eq!(settled(&copies).unwrap().as_deref(), Some("sha256:1"));
+        let differ = [answer("a", "", "sha256:1"), answer("b", "", "sha256:2")];
+        assert!(settled(&differ).unwrap_err().message().contains("differs"));
+        let mut refused = answer("a", "", "");
+        refused.reply.registry_error = "denied".into();
+        assert!(settled(&[refused]).unwrap_err().message().contains("(denied)"));
+        assert_eq!(remarks.len(), 1, "{remarks:?}");
+        assert!(remarks[0].contains("missing on b"));
+    }
 }

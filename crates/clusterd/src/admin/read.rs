@@ -60,7 +60,7 @@ impl Reading {
 }
 
 /// Cluster time of the leader, once all that was committed before has been applied here.
-async fn confirm(managing: &Managing) -> Result<Time, String> {
+pub(super) async fn confirm(managing: &Managing) -> Result<Time, String> {
     match tokio::time::timeout(LINEARIZABLE, managing.log.read_index()).await {
         Ok(Ok(mark)) => Ok(mark.now),
         Ok(Err(why)) => Err(why.to_string()),
@@ -83,7 +83,9 @@ pub(crate) fn with_subject<T>(
     f: impl FnOnce(&Subject<'_>) -> T,
 ) -> T {
     let now = reading.now();
-    let plan = planner::plan(&reading.state, now, &managing.settings);
+    // Planning takes its time in a large cluster: the other calls go on meanwhile.
+    let plan =
+        tokio::task::block_in_place(|| planner::plan(&reading.state, now, &managing.settings));
     let links: Vec<(NodeId, NodeId)> = managing.links().iter().map(|l| (l.by, l.node)).collect();
     let leader = managing.log.leader();
     f(&Subject { state: &reading.state, plan: &plan, now, leader, links: &links })
@@ -93,7 +95,8 @@ pub(crate) fn with_subject<T>(
 pub(crate) fn status(managing: &Managing, reading: Reading) -> v1::StatusReply {
     let state = &reading.state;
     let quorum = state.quorum_without(None);
-    let verdict = managing.verdict(state);
+    // One at a time, and while it is worked out or waited for, this thread's other calls go on elsewhere.
+    let verdict = tokio::task::block_in_place(|| managing.verdict(state));
     let losses = verdict.losses.iter().map(|loss| v1::Loss {
         node: loss.node.to_string(),
         survivable: loss.survivable(),

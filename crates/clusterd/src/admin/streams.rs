@@ -2,16 +2,22 @@
 //! manager's own picture to the nodes that hold the containers.
 
 use crate::admin::deploy::ready_nodes;
+use crate::admin::read;
+use crate::clock;
 use crate::managing::Managing;
 use crate::node::Node;
 use api::v1::{self, containers_client::ContainersClient};
 use futures::future::join_all;
-use model::{Recorded, State, Task, limits};
+use model::{NodeId, Recorded, State, Task, limits};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
+use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
 /// A stream of replies.
@@ -19,6 +25,8 @@ pub(crate) type Replies<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send
 
 /// Containers whose logs are merged at most.
 const MERGED: usize = 500;
+/// Logs that share a connection: fewer than the calls that a node serves on one.
+const LOGS_OF_ONE: usize = 100;
 /// Chunks on their way to one node.
 const WINDOW: usize = 4;
 
@@ -29,25 +37,56 @@ pub(crate) fn events(
 ) -> Replies<v1::EventsReply> {
     let (sender, receiver) = mpsc::channel(64);
     tokio::spawn(async move {
-        let mut states = managing.log.watch();
-        let mut seen: Option<(u64, usize)> = None;
-        loop {
-            let state = states.borrow_and_update().clone();
-            let fresh = fresh_events(&state, seen, message.last as usize);
-            seen = Some(position(&state));
-            for event in
-                fresh.iter().filter(|e| message.project.is_empty() || mentions(e, &message.project))
-            {
-                if sender.send(Ok(line(event))).await.is_err() {
-                    return;
-                }
-            }
-            if !message.follow || states.changed().await.is_err() {
-                return;
-            }
+        tokio::select! {
+            () = sender.closed() => {}
+            () = tell_events(&managing, &message, &sender) => {}
         }
     });
     Box::pin(ReceiverStream::new(receiver))
+}
+
+async fn tell_events(
+    managing: &Managing,
+    message: &v1::EventsRequest,
+    sender: &mpsc::Sender<Result<v1::EventsReply, Status>>,
+) {
+    if let Err(why) = read::confirm(managing).await
+        && sender.send(Ok(stale(&why, managing.contact_age()))).await.is_err()
+    {
+        return;
+    }
+    let mut states = managing.log.watch();
+    let mut seen: Option<(u64, usize)> = None;
+    loop {
+        let state = states.borrow_and_update().clone();
+        let fresh = fresh_events(&state, seen, message.last as usize);
+        seen = Some(position(&state));
+        for event in
+            fresh.iter().filter(|e| message.project.is_empty() || mentions(e, &message.project))
+        {
+            if sender.send(Ok(line(event))).await.is_err() {
+                return;
+            }
+        }
+        if !message.follow || states.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// What comes before events that nobody has confirmed to be all there are.
+fn stale(why: &str, age: Duration) -> v1::EventsReply {
+    let age = if age == Duration::MAX {
+        "this manager has had no contact with a leader since it started".to_owned()
+    } else {
+        format!("as this manager knew them {} s ago", age.as_secs())
+    };
+    v1::EventsReply {
+        wall_ms: clock::wall().0,
+        text: format!("these events may not be the newest: {age} ({why})"),
+        kind: "stale".into(),
+        ..v1::EventsReply::default()
+    }
 }
 
 /// Index of the newest event, and how many that entry made.
@@ -99,6 +138,7 @@ pub(crate) fn logs(
         )));
     }
     let (sender, receiver) = mpsc::channel(256);
+    let mut channels = Channels::default();
     for task in tasks {
         let Some(address) = state.nodes.get(&task.node).map(model::Node::control) else { continue };
         let replica = state.replica_name(&task);
@@ -112,32 +152,63 @@ pub(crate) fn logs(
             replica: replica.split_once('/').map(|(_, r)| r.to_owned()).unwrap_or_default(),
         };
         let on = state.node_name(task.node);
-        let mut client = ContainersClient::new(node.dialer.to(task.node, address));
+        let channel = channels.to(node, task.node, address);
         let sender = sender.clone();
         tokio::spawn(async move {
-            let failed = |why: &Status| v1::LogsReply {
-                replica: request.replica.clone(),
-                node: on.clone(),
-                stderr: true,
-                line: format!("(no logs from {on}: {})\n", why.message()).into_bytes(),
-                at: String::new(),
-            };
-            let mut lines = match client.logs(request.clone()).await {
-                Ok(lines) => lines.into_inner(),
-                Err(why) => return drop(sender.send(Ok(failed(&why))).await),
-            };
-            while let Some(next) = lines.next().await {
-                let reply = next.map_or_else(
-                    |why| failed(&why),
-                    |reply| v1::LogsReply { node: on.clone(), ..reply },
-                );
-                if sender.send(Ok(reply)).await.is_err() {
-                    return;
-                }
+            // Also a silent log must notice that nobody reads it any more.
+            tokio::select! {
+                () = sender.closed() => {}
+                () = pass_on(channel, request, &on, &sender) => {}
             }
         });
     }
     Ok(Box::pin(ReceiverStream::new(receiver)))
+}
+
+/// Channels for logs only: a reader who is slow must not hold up the cluster's own calls.
+#[derive(Default)]
+struct Channels(BTreeMap<NodeId, (usize, Channel)>);
+
+impl Channels {
+    fn to(&mut self, node: &Node, to: NodeId, address: SocketAddr) -> Channel {
+        let fresh = || (0, node.dialer.fresh(to, address));
+        let kept = self.0.entry(to).or_insert_with(fresh);
+        if kept.0 == LOGS_OF_ONE {
+            *kept = fresh();
+        }
+        kept.0 += 1;
+        kept.1.clone()
+    }
+}
+
+/// The log of one container, line by line; why there is none, as a line.
+async fn pass_on(
+    channel: Channel,
+    request: v1::LogsRequest,
+    on: &str,
+    sender: &mpsc::Sender<Result<v1::LogsReply, Status>>,
+) {
+    let replica = request.replica.clone();
+    let failed = |why: &Status| v1::LogsReply {
+        replica: replica.clone(),
+        node: on.to_owned(),
+        stderr: true,
+        line: format!("(no logs from {on}: {})\n", why.message()).into_bytes(),
+        at: String::new(),
+    };
+    let mut lines = match ContainersClient::new(channel).logs(request).await {
+        Ok(lines) => lines.into_inner(),
+        Err(why) => return drop(sender.send(Ok(failed(&why))).await),
+    };
+    while let Some(next) = lines.next().await {
+        let reply = next.map_or_else(
+            |why| failed(&why),
+            |reply| v1::LogsReply { node: on.to_owned(), ..reply },
+        );
+        if sender.send(Ok(reply)).await.is_err() {
+            return;
+        }
+    }
 }
 
 fn chosen(state: &State, task: &Task, query: &v1::LogsQuery) -> bool {
@@ -248,6 +319,14 @@ mod tests {
             });
         }
         state
+    }
+
+    #[test]
+    fn events_that_may_be_old_say_how_old() {
+        let line = stale("no quorum (1/3)", Duration::from_secs(75));
+        assert_eq!(line.kind, "stale");
+        assert!(line.text.contains("75 s") && line.text.contains("no quorum (1/3)"));
+        assert!(stale("", Duration::MAX).text.contains("since it started"));
     }
 
     #[test]

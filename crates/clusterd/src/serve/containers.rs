@@ -162,25 +162,39 @@ fn attach(
     let (sender, receiver) = mpsc::channel(64);
     let typing = tokio::spawn(type_into(engine.clone(), id.clone(), stdin, input));
     tokio::spawn(async move {
-        let reply = |part| Ok(v1::ExecReply { part: Some(part) });
-        while let Some(piece) = output.next().await {
-            let piece = match piece {
-                Ok(piece) if piece.stderr => reply(exec_reply::Part::Error(piece.bytes.to_vec())),
-                Ok(piece) => reply(exec_reply::Part::Output(piece.bytes.to_vec())),
-                Err(why) => Err(failed(&why)),
-            };
-            if sender.send(piece).await.is_err() {
-                break;
-            }
+        // Also while the command is silent it must be noticed that nobody listens any more.
+        tokio::select! {
+            () = sender.closed() => {}
+            () = tell(&engine, &id, &mut output, &sender) => {}
         }
-        let end = match engine.exec_exit(&id).await {
-            Ok(code) => reply(exec_reply::Part::ExitCode(code.unwrap_or(0))),
-            Err(why) => Err(failed(&why)),
-        };
-        let _ = sender.send(end).await;
         typing.abort();
     });
     Box::pin(ReceiverStream::new(receiver))
+}
+
+/// Passes on what a command prints, then how it ended.
+async fn tell(
+    engine: &Engine,
+    id: &str,
+    output: &mut (impl Stream<Item = Result<docker::ExecOutput, docker::Failure>> + Unpin),
+    sender: &mpsc::Sender<Result<v1::ExecReply, Status>>,
+) {
+    let reply = |part| Ok(v1::ExecReply { part: Some(part) });
+    while let Some(piece) = output.next().await {
+        let piece = match piece {
+            Ok(piece) if piece.stderr => reply(exec_reply::Part::Error(piece.bytes.to_vec())),
+            Ok(piece) => reply(exec_reply::Part::Output(piece.bytes.to_vec())),
+            Err(why) => Err(failed(&why)),
+        };
+        if sender.send(piece).await.is_err() {
+            return;
+        }
+    }
+    let end = match engine.exec_exit(id).await {
+        Ok(code) => reply(exec_reply::Part::ExitCode(code.unwrap_or(0))),
+        Err(why) => Err(failed(&why)),
+    };
+    let _ = sender.send(end).await;
 }
 
 async fn type_into(
