@@ -3,24 +3,32 @@
 
 use crate::clock;
 use crate::serve::admit::ATTEMPTS;
+use crate::serve::members::Limits;
 use crate::tasks::Tasks;
 use api::v1;
 use consensus::{Log, ProposeError, RaftService};
 use identity::{ClusterKey, Sealer};
 use manager::{Ended, Input, Link, Manager, Output, ProposalId};
-use model::{Command, NodeId, Outcome, RequestId, Shared, State, Time, View};
+use model::{Command, NodeId, Outcome, RequestId, Shared, State, TaskState, Time, View, Wanted};
 use planner::{Settings, Verdict};
-use std::net::SocketAddr;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tonic::Status;
 use tracing::{debug, info, warn};
 
 /// Deadline for finding out whether a host answers.
 const PROBE: Duration = Duration::from_millis(400);
+
+/// Who is to hold the log.
+#[derive(Clone, Default)]
+struct Wish {
+    voters: BTreeSet<NodeId>,
+    learners: BTreeSet<NodeId>,
+}
 
 /// What a member does as a manager.
 pub(crate) struct Managing {
@@ -29,8 +37,12 @@ pub(crate) struct Managing {
     pub(crate) cluster_key: ClusterKey,
     pub(crate) sealer: Sealer,
     pub(crate) settings: Settings,
-    /// Attempts at joining under way.
+    /// Places for wrong join tokens that are paused over.
     pub(crate) joining: Semaphore,
+    /// How much each node may ask for.
+    pub(crate) limits: Limits,
+    /// Who is to hold the log, as last decided.
+    wish: watch::Sender<Wish>,
     manager: Mutex<Manager>,
     outputs: mpsc::UnboundedSender<Output>,
     woken: Notify,
@@ -59,6 +71,8 @@ impl Managing {
             manager: Mutex::new(Manager::new(me, timers.clone(), settings.clone(), clock::now())),
             settings,
             joining: Semaphore::new(ATTEMPTS),
+            limits: Limits::default(),
+            wish: watch::Sender::default(),
             outputs,
             woken: Notify::new(),
             confirmed: AtomicBool::new(false),
@@ -66,6 +80,7 @@ impl Managing {
             verdict: Mutex::default(),
         });
         tasks.spawn(Arc::clone(&driver).carry_out(received));
+        tasks.spawn(Arc::clone(&driver).reconcile());
         tasks.spawn(Arc::clone(&driver).wake());
         tasks.spawn(Arc::clone(&driver).follow_log());
         driver
@@ -131,11 +146,11 @@ impl Managing {
         }
     }
 
-    /// A view whose logins its node can read. They travel over mutual TLS and are never written to a disk.
+    /// A view with the logins that its node is about to need, readable. They travel over mutual TLS and are never written to a disk.
     pub(crate) fn opened(&self, view: &View) -> View {
         let mut view = view.clone();
         for task in &mut view.tasks {
-            let sealed = task.login.take();
+            let sealed = task.login.take().filter(|_| pulls(task.wanted, &task.state));
             let opened = sealed.and_then(|s| self.sealer.open(&s.0, SEAL_LOGIN).ok());
             task.login = opened.map(|plain| model::Login(plain.to_vec()));
         }
@@ -205,17 +220,9 @@ impl Managing {
                 Output::Propose { id, command } => {
                     drop(tokio::spawn(driver.propose_own(id, command)));
                 }
-                Output::Reconcile { voters, learners } => drop(tokio::spawn(async move {
-                    let addresses: Vec<(NodeId, SocketAddr)> =
-                        driver.log.state().nodes.values().map(|n| (n.id, n.control())).collect();
-                    if let Err(why) = driver
-                        .log
-                        .reconcile(&voters, &learners, &addresses.into_iter().collect())
-                        .await
-                    {
-                        debug!(%why, "membership is not reconciled yet");
-                    }
-                })),
+                Output::Reconcile { voters, learners } => {
+                    drop(self.wish.send_replace(Wish { voters, learners }));
+                }
                 Output::Probe { node } => drop(tokio::spawn(driver.probe(node))),
                 Output::HandOver { to } => drop(tokio::spawn(async move {
                     if let Err(why) = driver.log.transfer(Some(to)).await {
@@ -223,6 +230,19 @@ impl Managing {
                     }
                 })),
                 Output::Event(event) => log(&event),
+            }
+        }
+    }
+
+    /// Makes the members of the log those that are wished for: one attempt at a time, each for the newest wish.
+    async fn reconcile(self: Arc<Self>) {
+        let mut wishes = self.wish.subscribe();
+        while wishes.changed().await.is_ok() {
+            let Wish { voters, learners } = wishes.borrow_and_update().clone();
+            let state = self.log.state();
+            let addresses = state.nodes.values().map(|n| (n.id, n.control())).collect();
+            if let Err(why) = self.log.reconcile(&voters, &learners, &addresses).await {
+                debug!(%why, "membership is not reconciled yet");
             }
         }
     }
@@ -253,6 +273,11 @@ impl Managing {
     }
 }
 
+/// Whether the image of such a task may still have to be pulled.
+fn pulls(wanted: Wanted, state: &TaskState) -> bool {
+    wanted == Wanted::Run && state.rank() < TaskState::Starting.rank()
+}
+
 /// Name under which registry logins are sealed.
 pub(crate) const SEAL_LOGIN: &[u8] = b"registry login";
 
@@ -274,5 +299,19 @@ fn log(event: &manager::Event) {
         Event::Stalled { paused } => {
             warn!(paused_ms = paused.as_millis() as u64, "this process stood still");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logins_are_opened_only_for_what_may_still_be_pulled() {
+        assert!(pulls(Wanted::Run, &TaskState::Assigned));
+        assert!(pulls(Wanted::Run, &TaskState::Preparing));
+        assert!(!pulls(Wanted::Run, &TaskState::Starting));
+        assert!(!pulls(Wanted::Run, &TaskState::Exited { code: 0 }));
+        assert!(!pulls(Wanted::Stop, &TaskState::Assigned));
     }
 }

@@ -4,10 +4,13 @@ use crate::caller::{self, Right};
 use crate::managing::Managing;
 use crate::serve::{admit, refusal, watch};
 use api::v1::{self, members_server::Members};
-use model::{Availability, Command, Outcome, Refresh, RemoveNode, Report, SetNode, limits};
+use model::{
+    Availability, Command, NodeId, Outcome, Refresh, RemoveNode, Report, SetNode, State, Time,
+    limits,
+};
 use std::collections::BTreeMap;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
@@ -90,6 +93,7 @@ impl Members for MembersService {
     ) -> Result<Response<v1::ReportReply>, Status> {
         let managing = self.managing()?;
         let node = self.node.roster.node(&caller::of(&request), Right::Node)?;
+        managing.limits.reports.enter(node)?;
         let message = request.into_inner();
         if message.statuses.len() > limits::STATUSES_PER_REPORT {
             return Err(Status::resource_exhausted(format!(
@@ -120,6 +124,7 @@ impl Members for MembersService {
     ) -> Result<Response<v1::RefreshReply>, Status> {
         let managing = self.managing()?;
         let node = self.node.roster.node(&caller::of(&request), Right::Node)?;
+        managing.limits.refreshes.enter(node)?;
         let message = request.into_inner();
         let facts =
             message.facts.ok_or_else(|| Status::invalid_argument("field `facts`: is missing"))?;
@@ -130,7 +135,13 @@ impl Members for MembersService {
             away: (message.away_ms > 0)
                 .then(|| Duration::from_millis(message.away_ms.min(AWAY_MOST))),
         };
-        managing.propose(Command::Refresh(refresh), None).await?;
+        // An older state than the cluster's could hold what has changed since: it is brought up first.
+        let known = says_nothing_new(&managing.log.state(), &refresh)
+            && managing.log.read_index().await.is_ok()
+            && says_nothing_new(&managing.log.state(), &refresh);
+        if !known {
+            managing.propose(Command::Refresh(refresh), None).await?;
+        }
         Ok(Response::new(v1::RefreshReply {}))
     }
 
@@ -170,3 +181,120 @@ impl Members for MembersService {
 
 /// Longest planned stop that may be announced: an hour.
 const AWAY_MOST: u64 = 3_600_000;
+
+/// Whether the state holds all of it: a refresh without an absence also takes an announced one back.
+fn says_nothing_new(state: &State, refresh: &Refresh) -> bool {
+    state.nodes.get(&refresh.node).is_some_and(|node| {
+        node.facts == refresh.facts
+            && refresh.away.is_none()
+            && node.away_until.is_none()
+            && refresh.address.is_none_or(|a| a == node.control())
+    })
+}
+
+/// Between two reports, and between two refreshes, of one node in the long run.
+const REPORT_EVERY: Duration = Duration::from_millis(50);
+const REFRESH_EVERY: Duration = Duration::from_millis(200);
+/// What may come at once after a pause: as much as a second brings.
+const BURST: Duration = Duration::from_secs(1);
+/// Nodes remembered before those that have paused are forgotten.
+const REMEMBERED: usize = 1_000;
+
+/// How much each node may ask for: one that has gone wild must not fill the log.
+pub(crate) struct Limits {
+    reports: Limiter,
+    refreshes: Limiter,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { reports: Limiter::new(REPORT_EVERY), refreshes: Limiter::new(REFRESH_EVERY) }
+    }
+}
+
+/// A token bucket per node, kept as the moment at which it will be full again.
+struct Limiter {
+    every: Duration,
+    full_at: Mutex<BTreeMap<NodeId, Time>>,
+}
+
+impl Limiter {
+    fn new(every: Duration) -> Self {
+        Self { every, full_at: Mutex::default() }
+    }
+
+    fn enter(&self, node: NodeId) -> Result<(), Status> {
+        if self.takes(node, crate::clock::now()) {
+            return Ok(());
+        }
+        Err(Status::resource_exhausted("this node asks too often; it is to try again later"))
+    }
+
+    /// Takes one token, if there is one.
+    fn takes(&self, node: NodeId, now: Time) -> bool {
+        let mut full_at = self.full_at.lock().expect("no panic while held");
+        if full_at.len() >= REMEMBERED {
+            full_at.retain(|_, at| *at > now);
+        }
+        let at = full_at.get(&node).copied().unwrap_or(now).max(now) + self.every;
+        let enough = at <= now + BURST;
+        if enough {
+            full_at.insert(node, at);
+        }
+        enough
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_gets_its_burst_then_its_rate_and_others_theirs() {
+        let limiter = Limiter::new(REFRESH_EVERY);
+        let burst = |node, now| (0..100).filter(|_| limiter.takes(NodeId(node), now)).count();
+        let start = Time(1_000);
+        assert_eq!(burst(1, start), 5);
+        assert_eq!(burst(2, start), 5, "each node has its own");
+        assert_eq!(burst(1, start + Duration::from_millis(399)), 1);
+        assert_eq!(burst(1, start + Duration::from_millis(400)), 1);
+        assert_eq!(burst(1, start + Duration::from_secs(60)), 5, "no more is saved up");
+    }
+
+    #[test]
+    fn a_refresh_is_needed_for_new_facts_and_to_take_an_absence_back() {
+        let mut state = State::default();
+        let node = model::Node {
+            id: NodeId(1),
+            name: "one".parse().unwrap(),
+            role: model::Role::Worker,
+            address: std::net::Ipv4Addr::LOCALHOST.into(),
+            control_port: 1,
+            edge_port: 2,
+            key_digest: String::new(),
+            joined: Time(0),
+            availability: Availability::Active,
+            labels: Default::default(),
+            readiness: model::Readiness::Ready,
+            readiness_since: Time(0),
+            flaps: 0,
+            facts: model::Facts::default(),
+            facts_at: Time(0),
+            engine_out_since: None,
+            away_until: None,
+        };
+        let refresh =
+            Refresh { node: NodeId(1), facts: node.facts.clone(), address: None, away: None };
+        assert!(!says_nothing_new(&state, &refresh), "unknown");
+        state.nodes.insert(NodeId(1), node.clone());
+        assert!(says_nothing_new(&state, &refresh));
+        let mut other = refresh.clone();
+        other.facts.disk_pressure = true;
+        assert!(!says_nothing_new(&state, &other));
+        let away = Refresh { away: Some(Duration::from_secs(60)), ..refresh.clone() };
+        assert!(!says_nothing_new(&state, &away));
+        let absent = model::Node { away_until: Some(Time(9)), ..node };
+        state.nodes.insert(NodeId(1), absent);
+        assert!(!says_nothing_new(&state, &refresh));
+    }
+}
