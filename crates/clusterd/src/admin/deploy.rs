@@ -95,7 +95,8 @@ async fn ask_nodes(
         .values()
         .filter(|n| n.readiness == Readiness::Ready && n.facts.engine_ready)
         .collect();
-    let asker = asker(ready.iter().map(|n| n.id), node.id()).filter(|_| pull);
+    let ids: Vec<NodeId> = ready.iter().map(|n| n.id).collect();
+    let asker = asker(&ids, node.id()).filter(|_| pull);
     let asked = ready.into_iter().map(|n| {
         let asks = asker == Some(n.id);
         let request = v1::ImageRequest {
@@ -115,8 +116,8 @@ async fn ask_nodes(
 }
 
 /// The one node that asks the registry: this one if its engine is fit, else the first that is.
-fn asker(ready: impl Iterator<Item = NodeId> + Clone, me: NodeId) -> Option<NodeId> {
-    ready.clone().find(|id| *id == me).or_else(|| ready.clone().next())
+fn asker(ready: &[NodeId], me: NodeId) -> Option<NodeId> {
+    if ready.contains(&me) { Some(me) } else { ready.first().copied() }
 }
 
 /// One image for all: by the registry's digest where one answers, else by the id that the nodes have.
@@ -178,9 +179,9 @@ mod tests {
     #[test]
     fn the_registry_is_asked_by_one_fit_node() {
         let ready = [NodeId(2), NodeId(3)];
-        assert_eq!(asker(ready.into_iter(), NodeId(3)), Some(NodeId(3)));
-        assert_eq!(asker(ready.into_iter(), NodeId(1)), Some(NodeId(2)), "its own engine is out");
-        assert_eq!(asker([].into_iter(), NodeId(1)), None);
+        assert_eq!(asker(&ready, NodeId(3)), Some(NodeId(3)));
+        assert_eq!(asker(&ready, NodeId(1)), Some(NodeId(2)), "its own engine is out");
+        assert_eq!(asker(&[], NodeId(1)), None);
     }
 
     #[test]

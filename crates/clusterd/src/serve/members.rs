@@ -274,7 +274,7 @@ mod tests {
             key_digest: String::new(),
             joined: Time(0),
             availability: Availability::Active,
-            labels: Default::default(),
+            labels: std::iter::empty::<(String, String)>().collect(),
             readiness: model::Readiness::Ready,
             readiness_since: Time(0),
             flaps: 0,
