@@ -15,6 +15,8 @@ use tracing::{info, warn};
 const TELL: Duration = Duration::from_secs(10);
 /// How long the node's tasks may take to find another place.
 const DRAIN: Duration = Duration::from_secs(120);
+/// How long the others may take to do without this member's vote.
+const HAND_OVER: Duration = Duration::from_secs(5);
 /// Between two looks at how many are left.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -73,10 +75,26 @@ async fn depart(member: &Member, force: bool) -> Result<(), Status> {
     if let Ok(managing) = member.node.managing()
         && managing.log.is_leader()
         && let Err(why) = managing.log.transfer(None).await
+        && !force
     {
-        warn!(%why, "leadership could not be handed on");
+        return Err(Status::unavailable(format!(
+            "leadership could not be handed on ({why}); try again in a moment"
+        )));
     }
-    tell(member, true).await.map(drop)
+    tell(member, true).await?;
+    hand_over_vote(member).await;
+    Ok(())
+}
+
+/// The others go on once this member does not vote any more; until then they may need its vote for just that.
+async fn hand_over_vote(member: &Member) {
+    let Ok(managing) = member.node.managing() else { return };
+    let me = member.node.id();
+    let mut leadership = managing.log.leadership();
+    let gone = leadership.wait_for(|l| !l.voters.contains(&me));
+    if !matches!(tokio::time::timeout(HAND_OVER, gone).await, Ok(Ok(_))) {
+        warn!("the others have not said that they do without this vote");
+    }
 }
 
 async fn drain(member: &Member) -> Result<(), Status> {

@@ -7,7 +7,9 @@ use crate::serve::refusal;
 use api::v1;
 use identity::{Authority, Token};
 use model::{Command, Join, NodeId, Outcome, Role, State, limits};
+use std::net::SocketAddr;
 use std::time::Duration;
+use tokio::net::TcpStream;
 use tonic::Status;
 use tracing::info;
 
@@ -18,6 +20,8 @@ const WRONG_TOKEN_PAUSE: Duration = Duration::from_millis(500);
 /// Wrong tokens that are paused over at the same time. More are turned away at once, so that they cost
 /// nothing; a valid token needs no place among them. The secret has 128 bits: no rate finds it.
 pub(crate) const ATTEMPTS: usize = 16;
+/// How long the joiner's own address may take to answer.
+const DIAL_BACK: Duration = Duration::from_millis(1_500);
 /// How long a joiner may be kept waiting for a quorum.
 const JOIN_DEADLINE: Duration = Duration::from_secs(3);
 
@@ -44,6 +48,7 @@ pub(crate) async fn join(
             .into(),
         replace: message.replace,
     };
+    check_address(SocketAddr::new(join.address, join.control_port)).await?;
     let proposed =
         tokio::time::timeout(JOIN_DEADLINE, managing.propose(Command::Join(join), None)).await;
     // The entry may still be applied; joining with the same key again then finds it.
@@ -135,6 +140,22 @@ async fn check_token(managing: &Managing, text: &str) -> Result<Role, Status> {
     Err(Status::permission_denied(
         "the join token is not valid (any more); `clusterctl token manager` or `token worker` on a manager prints the current one",
     ))
+}
+
+/// A host that gave a wrong address would count as a member and could never be reached. Its port is not open
+/// yet, so a refused connection is the answer that is hoped for.
+async fn check_address(address: SocketAddr) -> Result<(), Status> {
+    let answers = match tokio::time::timeout(DIAL_BACK, TcpStream::connect(address)).await {
+        Ok(Ok(_)) => true,
+        Ok(Err(why)) => why.kind() == std::io::ErrorKind::ConnectionRefused,
+        Err(_) => false,
+    };
+    if answers {
+        return Ok(());
+    }
+    Err(Status::failed_precondition(format!(
+        "no host answers at {address}, the address it wants to be reached at; is --advertise right, and is the port open between the hosts?"
+    )))
 }
 
 fn check_clock(wall_ms: i64) -> Result<(), Status> {
