@@ -1,15 +1,16 @@
 //! The cluster that the tests share: three managers and a spare host, brought up when the first test asks
-//! for it, found whole and left whole by each. Owns set-up, waiting and repair; knows no fault.
+//! for it, found whole and left whole by each; after one that failed, the next gets a new one. Owns set-up and
+//! waiting; knows no fault.
 //!
 //! Start with [`Shared::test`]; what a test sees of the cluster is in `look.rs`.
 
-use crate::look::{Services, rows};
+use crate::look::Services;
 use lab::harness::{Trial, Verdict};
 use lab::{Binaries, Finished, Lab, LabError, LabGuard, Load, LoadPlan, Options, Response};
 use lab::{ImageFile, http_get, test_image};
 use std::cell::RefCell;
 use std::error::Error;
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::ops::Deref;
@@ -92,7 +93,8 @@ impl Shared {
         Trial::lab(name, move || {
             let Some(cluster) = shared.0.borrow_mut().take() else { return Ok(()) };
             let options = cluster.options().clone();
-            drop(cluster);
+            let Cluster { lab, _turn } = cluster;
+            drop(lab);
             Lab::remove(&options)?;
             Ok(())
         })
@@ -110,11 +112,12 @@ impl Shared {
         let ended = catch_unwind(AssertUnwindSafe(|| body(cluster).and_then(whole)));
         say(&format!("took {}: ", seconds(started.elapsed())));
         if !matches!(ended, Ok(Ok(()))) {
-            cluster.keep_logs(name);
-            // What one test broke is not to fail the next.
-            if cluster.repair().is_err() {
-                *slot = None;
+            if let Ok(Err(why)) = &ended {
+                say(&why.to_string());
             }
+            cluster.keep_logs(name);
+            // What one test broke is not to fail the next: that one gets a cluster of its own.
+            *slot = None;
         }
         ended.unwrap_or_else(|panic| resume_unwind(panic))
     }
@@ -123,6 +126,8 @@ impl Shared {
 /// A cluster in a lab.
 pub(crate) struct Cluster {
     lab: LabGuard,
+    /// Two runs of this suite would take each other's hosts away; freed after the lab is removed.
+    _turn: File,
 }
 
 impl Deref for Cluster {
@@ -147,8 +152,9 @@ impl Cluster {
     /// A lab whose `managers` are one cluster, with the test image on all engines.
     pub(crate) fn formed(options: Options, managers: &[u8]) -> Step<Self> {
         let binaries = Some(Binaries::find_or_build()?.folder().to_owned());
+        let turn = turn(&options)?;
         Lab::remove(&options)?;
-        let cluster = Self { lab: Lab::up(Options { binaries, ..options })?.guard() };
+        let cluster = Self { lab: Lab::up(Options { binaries, ..options })?.guard(), _turn: turn };
         for host in cluster.numbers() {
             cluster.wait_daemon(host)?;
         }
@@ -308,31 +314,6 @@ impl Cluster {
         hold(slots.len() == running.len(), || format!("two containers of one replica: {running:?}"))
     }
 
-    /// Ends every fault and waits for health; projects of a failed test are removed.
-    fn repair(&self) -> Step<()> {
-        for host in self.numbers() {
-            self.power_on(host)?;
-            self.heal(host)?;
-            self.resume(host)?;
-            self.start_engine(host)?;
-            self.start_daemon(host)?;
-            self.wait_daemon(host)?;
-        }
-        eventually("a leader", || self.roles().map(drop))?;
-        let said = self.say(1, &["--json", "ls"])?;
-        for project in rows(&said.stdout, "projects")? {
-            let name = project["name"].as_str().unwrap_or_default();
-            if name != "app" && !name.is_empty() {
-                self.say(1, &["down", "-p", name])?;
-            }
-        }
-        for host in MANAGERS {
-            self.say(1, &["nodes", "activate", &format!("host{host}")])?;
-        }
-        self.deploy(1, &example("app.yml"))?;
-        self.whole().map(drop)
-    }
-
     /// A line in each daemon's log that says which test begins.
     fn mark(&self, name: &str) {
         for host in self.numbers() {
@@ -375,6 +356,17 @@ impl Cluster {
         }
         let _ = fs::write(folder.join(format!("{}-said", host.name)), text);
     }
+}
+
+/// Waits until no other process uses the labs of this suite.
+fn turn(options: &Options) -> Step<File> {
+    let name = format!("cluster-lab-{}.lock", options.name);
+    let file = File::create(std::env::temp_dir().join(name))?;
+    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        say("waits for another run of this suite");
+        file.lock()?;
+    }
+    Ok(file)
 }
 
 /// One of the Compose files of `cluster-config/e2e`.

@@ -4,7 +4,7 @@ use crate::cluster::{Cluster, MANAGERS, WEB, eventually, example, hold, options,
 use lab::harness::Verdict;
 use lab::{Options, Part};
 
-/// FAULTS.md, fault 18: an engine restarts and takes its containers along; each comes back once.
+/// Fault 18: an engine restarts and takes its containers along; each comes back once.
 pub(crate) fn fault_18_engine_restarted(cluster: &Cluster) -> Verdict {
     cluster.scale_app("web=3")?;
     cluster.whole()?;
@@ -21,7 +21,7 @@ pub(crate) fn fault_18_engine_restarted(cluster: &Cluster) -> Verdict {
     cluster.scale_app("web=2")
 }
 
-/// FAULTS.md, fault 18 with live-restore: containers survive their engine and are adopted as they are.
+/// Fault 18 with live-restore: containers survive their engine and are adopted as they are.
 pub(crate) fn fault_18_engine_restarted_under_living_containers() -> Verdict {
     let options = Options { live_restore: true, ..options("clabl", 7, 1) };
     let cluster = Cluster::formed(options, &[1])?;
@@ -46,7 +46,7 @@ pub(crate) fn fault_18_engine_restarted_under_living_containers() -> Verdict {
     Ok(())
 }
 
-/// FAULTS.md, fault 19: an engine takes calls and never answers. The node is unfit, its replicas are
+/// Fault 19: an engine takes calls and never answers. The node is unfit, its replicas are
 /// replaced after half a minute, and nobody waits for it.
 pub(crate) fn fault_19_engine_hangs(cluster: &Cluster) -> Verdict {
     cluster.scale_app("web=3")?;

@@ -92,7 +92,7 @@ fn requests(load: Load, cut: Instant) -> Step<()> {
     hold(late.failed() == 0, || format!("still failing: {:?}", late.errors()))
 }
 
-/// FAULTS.md, fault 13: a host loses its power, and comes back with its disk.
+/// Fault 13: a host loses its power, and comes back with its disk.
 pub(crate) fn fault_13_power_loss(cluster: &Cluster) -> Verdict {
     cluster.scale_app("web=6")?;
     cluster.whole()?;
@@ -121,7 +121,7 @@ pub(crate) fn a_short_cut_moves_nothing(cluster: &Cluster) -> Verdict {
     Ok(())
 }
 
-/// FAULTS.md, fault 11, for a while: a link that comes and goes each second. Nothing moves.
+/// Fault 11, for a while: a link that comes and goes each second. Nothing moves.
 pub(crate) fn fault_11_flapping_link(cluster: &Cluster) -> Verdict {
     let (leader, [host, _]) = cluster.roles()?;
     let before = cluster.running(&MANAGERS)?;
@@ -165,7 +165,7 @@ pub(crate) fn fault_07_deaf_leader(cluster: &Cluster) -> Verdict {
     Ok(())
 }
 
-/// FAULTS.md, fault 8: one link is broken, both ends are heard by the third. Nothing moves, `nodes` shows
+/// Fault 8: one link is broken, both ends are heard by the third. Nothing moves, `nodes` shows
 /// the link, and every host still carries requests.
 pub(crate) fn fault_08_broken_link_moves_nothing(cluster: &Cluster) -> Verdict {
     cluster.scale_app("web=3")?;

@@ -1,5 +1,5 @@
 //! End to end: the real daemons and real Docker Engines on hosts made of namespaces, driven through
-//! `clusterctl` as a person would, and broken as machines do. Names carry the numbers of FAULTS.md.
+//! `clusterctl` as a person would, and broken as machines do. Names carry the numbers of the faults and attacks they make happen.
 //!
 //! The tests share one cluster and run in this order; each finds it whole and leaves it whole. `E2E=1 cargo
 //! test -p tests --test e2e` runs all, with a filter some; without `E2E=1` they are reported as ignored.

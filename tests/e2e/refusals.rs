@@ -38,7 +38,7 @@ pub(crate) fn image_missing(cluster: &Cluster) -> Verdict {
     Ok(())
 }
 
-/// FAULTS.md, attack 13: what would hand over the host names the flag that allows it.
+/// Attack 13: what would hand over the host names the flag that allows it.
 pub(crate) fn attack_13_host_access(cluster: &Cluster) -> Verdict {
     for source in
         ["/", "/proc", "/var/run/docker.sock", "/run", "/var/lib/clusterd", "/srv/../proc"]
@@ -73,7 +73,7 @@ pub(crate) fn attack_13_host_access(cluster: &Cluster) -> Verdict {
     Ok(())
 }
 
-/// FAULTS.md, fault 34 and attack 21: a published port has one service, and some are reserved.
+/// Fault 34 and attack 21: a published port has one service, and some are reserved.
 pub(crate) fn fault_34_published_ports(cluster: &Cluster) -> Verdict {
     let text = project("other", "ports: [\"8080:80\"]");
     refused(cluster, &text, &[], &["8080", "other/it", "app/web"])?;
@@ -96,7 +96,7 @@ pub(crate) fn unknown_keys(cluster: &Cluster) -> Verdict {
     Ok(())
 }
 
-/// FAULTS.md, attack 26: of two admins with the same knowledge one wins and the other is told.
+/// Attack 26: of two admins with the same knowledge one wins and the other is told.
 pub(crate) fn attack_26_two_admins(cluster: &Cluster) -> Verdict {
     let seen = generation(cluster)?;
     let stamp = wire::local(cluster, 2, async |mut admin| {
@@ -151,7 +151,7 @@ fn generation(cluster: &Cluster) -> Step<u64> {
     app.and_then(|p| p["generation"].as_u64()).ok_or_else(|| format!("{listed:?}").into())
 }
 
-/// FAULTS.md, attack 16: what is too large is refused at the boundary, and the daemon goes on.
+/// Attack 16: what is too large is refused at the boundary, and the daemon goes on.
 pub(crate) fn attack_16_oversized(cluster: &Cluster) -> Verdict {
     let large = format!("{}# {}\n", project("bad", "scale: 1"), "x".repeat(2 << 20));
     refused(cluster, &large, &[], &["docker-compose.yml", "large"])?;

@@ -95,7 +95,7 @@ fn denied(answers: &[(&'static str, Result<(), Status>)], except: &[&str]) -> St
     Ok(())
 }
 
-/// FAULTS.md, attack 2: without a certificate, and with one of another cluster.
+/// Attack 2: without a certificate, and with one of another cluster.
 pub(crate) fn attack_02_no_or_foreign_certificate(cluster: &Cluster) -> Verdict {
     let before = cluster.running(&MANAGERS)?;
     for host in MANAGERS {
@@ -137,7 +137,7 @@ fn signed_by(authority: &Authority, own: &Stolen, now: SystemTime) -> Step<Arc<C
     Ok(Tls::new(&chain, &key.key_pem, &own.authority)?.any_manager_config())
 }
 
-/// FAULTS.md, attack 9: an expired and a future certificate are refused, half an hour of skew is not. A
+/// Attack 9: an expired and a future certificate are refused, half an hour of skew is not. A
 /// host is made to trust an authority of the test beside its own, as while an authority is exchanged.
 pub(crate) fn attack_09_expired_certificate(cluster: &Cluster) -> Verdict {
     let host = cluster.host(3)?;
@@ -173,7 +173,7 @@ pub(crate) fn attack_09_expired_certificate(cluster: &Cluster) -> Verdict {
     verdict
 }
 
-/// FAULTS.md, attacks 1, 3 and 4: what a worker's certificate opens, and that it opens nothing once the
+/// Attacks 1, 3 and 4: what a worker's certificate opens, and that it opens nothing once the
 /// node was removed.
 pub(crate) fn attack_01_worker_certificate(cluster: &Cluster) -> Verdict {
     let said = cluster.join(SPARE, "worker", &[])?.stdout;

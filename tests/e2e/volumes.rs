@@ -7,7 +7,7 @@ use std::time::Duration;
 
 const PORT: u16 = 8090;
 
-/// FAULTS.md, fault 14 for what keeps data: its home is cut off, and it is started nowhere else; it waits
+/// Fault 14 for what keeps data: its home is cut off, and it is started nowhere else; it waits
 /// with the reason, and its data is there when the home is back, after a power loss too.
 pub(crate) fn fault_14_volume_waits_for_its_home(cluster: &Cluster) -> Verdict {
     cluster.deploy(1, &example("journal.yml"))?;

@@ -50,7 +50,7 @@ pub(crate) fn constraints_follow_labels(cluster: &Cluster) -> Verdict {
     Ok(())
 }
 
-/// FAULTS.md, fault 32: a crash loop slows down and says so.
+/// Fault 32: a crash loop slows down and says so.
 pub(crate) fn fault_32_crash_loop(cluster: &Cluster) -> Verdict {
     let started = lab::now();
     detached(cluster, "loop", "environment: {CRASH_AFTER_MS: \"50\"}")?;
@@ -94,23 +94,19 @@ pub(crate) fn host_ports(cluster: &Cluster) -> Verdict {
 /// A port that something else holds on one node: the others serve it, and `status` names port and node.
 pub(crate) fn fault_34_foreign_process(cluster: &Cluster) -> Verdict {
     let mut squatter = cluster.exec_command(2, "/bin/busybox")?;
-    let mut squatter = squatter.args(["nc", "-lk", "-p", "8087", "-e", "/bin/true"]).spawn()?;
+    squatter.args(["timeout", "20", "nc", "-ll", "-p", "8087", "-e", "/bin/true"]);
+    let mut squatter = squatter.spawn()?;
     detached(cluster, "shared", "ports: [\"8087:80\"]")?;
-    let verdict = (|| -> Verdict {
-        let remark = eventually("a remark about the port", || {
-            let remarks = cluster.status(1)?.remarks;
-            let found = remarks.iter().find(|r| r.contains("8087") && r.contains("host2")).cloned();
-            found.ok_or_else(|| format!("{remarks:?}").into())
-        })?;
-        say(&remark);
-        for host in [1, 3] {
-            eventually("an answer of the other hosts", || cluster.ask(host, 8087, "/"))?;
-        }
-        Ok(())
-    })();
-    let _ = squatter.kill();
-    let _ = squatter.wait();
-    verdict?;
+    let remark = eventually("a remark about the port", || {
+        let remarks = cluster.status(1)?.remarks;
+        let found = remarks.iter().find(|r| r.contains("8087") && r.contains("host2")).cloned();
+        found.ok_or_else(|| format!("{remarks:?}").into())
+    })?;
+    say(&remark);
+    for host in [1, 3] {
+        eventually("an answer of the other hosts", || cluster.ask(host, 8087, "/"))?;
+    }
+    squatter.wait()?;
     eventually("an answer once the port is free", || cluster.ask(2, 8087, "/"))?;
     cluster.undeploy(1, "shared")?;
     Ok(())
@@ -204,7 +200,7 @@ pub(crate) fn pause_keeps_what_runs(cluster: &Cluster) -> Verdict {
     cluster.scale_app("web=2")
 }
 
-/// FAULTS.md, fault 20: what is stopped, killed or removed by hand is noticed and replaced.
+/// Fault 20: what is stopped, killed or removed by hand is noticed and replaced.
 pub(crate) fn fault_20_removed_by_hand(cluster: &Cluster) -> Verdict {
     for words in [vec!["rm", "--force"], vec!["kill"], vec!["stop", "--time", "1"]] {
         let victim =
