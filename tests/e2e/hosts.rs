@@ -6,7 +6,7 @@ use lab::{Load, Part};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-/// FAULTS.md, faults 13 to 15: a follower's host is cut off under load.
+/// Faults 13 to 15: a follower's host is cut off under load.
 pub(crate) fn fault_13_follower_host_cut(cluster: &Cluster) -> Verdict {
     cluster.scale_app("web=6")?;
     cluster.whole()?;
@@ -15,7 +15,7 @@ pub(crate) fn fault_13_follower_host_cut(cluster: &Cluster) -> Verdict {
     cluster.scale_app("web=2")
 }
 
-/// FAULTS.md, faults 6 and 13 to 15: the leader's host is cut off under load, which costs no more.
+/// Faults 6 and 13 to 15: the leader's host is cut off under load, which costs no more.
 pub(crate) fn fault_06_leader_host_cut(cluster: &Cluster) -> Verdict {
     cluster.scale_app("web=6")?;
     cluster.whole()?;
@@ -138,7 +138,7 @@ pub(crate) fn fault_11_flapping_link(cluster: &Cluster) -> Verdict {
     Ok(())
 }
 
-/// FAULTS.md, faults 7 and 9: a leader that can send and not hear gives way, once, and does not disturb
+/// Faults 7 and 9: a leader that can send and not hear gives way, once, and does not disturb
 /// when it hears again.
 pub(crate) fn fault_07_deaf_leader(cluster: &Cluster) -> Verdict {
     let (leader, others) = cluster.roles()?;

@@ -57,6 +57,7 @@ fn calm(shared: &Shared) -> Vec<Trial> {
         shared
             .test("fault_34_published_ports_have_one_service", refusals::fault_34_published_ports),
         shared.test("unknown_keys_are_refused", refusals::unknown_keys),
+        shared.test("attack_11_unfolding_file_is_refused", refusals::attack_11_unfolding_file),
         shared.test("attack_26_two_admins_racing", refusals::attack_26_two_admins),
         shared.test("attack_16_oversized_messages", refusals::attack_16_oversized),
         shared.test("no_room_has_a_reason", waiting::no_room),
@@ -73,6 +74,8 @@ fn calm(shared: &Shared) -> Vec<Trial> {
             "attack_02_no_or_foreign_certificate",
             trust::attack_02_no_or_foreign_certificate,
         ),
+        shared.test("attack_08_join_flood", trust::attack_08_join_flood),
+        shared.test("attack_18_half_open_connections", trust::attack_18_half_open_connections),
         shared.test("contexts_reach_the_cluster", trust::contexts_reach_the_cluster),
         shared.test("attack_05_wrong_tokens", joining::attack_05_wrong_tokens),
         shared.test("names_in_use_are_refused", joining::names_in_use),

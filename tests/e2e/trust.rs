@@ -1,16 +1,17 @@
 //! Who may do what over the control port: certificates that are absent, foreign, expired, of a worker, of a
 //! node that was removed. Calls go out over real connections from outside the hosts.
 
-use crate::cluster::{Cluster, MANAGERS, SPARE, Step, eventually, hold, say};
+use crate::cluster::{Cluster, MANAGERS, SPARE, Step, WEB, eventually, hold, say, seconds};
 use crate::wire::{self, Stolen, dial, run};
 use api::v1;
 use api::v1::admin_client::AdminClient;
 use api::v1::containers_client::ContainersClient;
 use api::v1::members_client::MembersClient;
-use identity::{Authority, KeyRequest, Tls};
+use identity::{Authority, CaDigest, KeyRequest, Tls, Token};
 use lab::harness::Verdict;
 use model::{ClusterId, NodeId, Role};
 use std::fs;
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio_rustls::rustls::ClientConfig;
@@ -218,6 +219,87 @@ pub(crate) fn attack_01_worker_certificate(cluster: &Cluster) -> Verdict {
     cluster.wait_daemon(SPARE)?;
     cluster.say(SPARE, &["leave", "--force"])?;
     cluster.scale_app("web=2")
+}
+
+/// FAULTS.md, attack 8: many who guess tokens at once. Nothing is stored for them, and whoever works with the
+/// cluster meanwhile does not notice.
+pub(crate) fn attack_08_join_flood(cluster: &Cluster) -> Verdict {
+    let own = Stolen::from(cluster.host(1)?)?;
+    let (nobody, address) = (own.nobody()?, cluster.host(1)?.control_address());
+    let guess = Token::generate(Role::Manager, CaDigest::of_pem(&own.authority)?).to_string();
+    let index = cluster.status(1)?.nodes.len();
+    let (flood, writes) = std::thread::scope(|scope| {
+        let flood = scope.spawn(|| {
+            run(async {
+                let mut tries = tokio::task::JoinSet::new();
+                for _ in 0..FLOOD {
+                    tries.spawn(guessing(address.clone(), Arc::clone(&nobody), guess.clone()));
+                }
+                tries.join_all().await.into_iter().sum::<u32>()
+            })
+        });
+        let mut writes = Vec::new();
+        while !flood.is_finished() && writes.len() < 200 {
+            writes.push(cluster.say(1, &["scale", "-p", "app", "clock=1", "--detach"]));
+        }
+        (flood.join().expect("no panic"), writes)
+    });
+    let slowest = writes.into_iter().map(|done| done.map(|d| d.took)).collect::<Step<Vec<_>>>()?;
+    let slowest = slowest.into_iter().max().unwrap_or_default();
+    say(&format!("{} guesses; the slowest write beside them took {}", flood?, seconds(slowest)));
+    assert_eq!(cluster.status(1)?.nodes.len(), index, "a guess left something behind");
+    Ok(())
+}
+
+/// Connections that guess at the same time, and guesses of each.
+const FLOOD: usize = 100;
+const GUESSES: u32 = 5;
+
+/// Tries to join with a wrong token a few times over one connection; how often it was refused for it.
+async fn guessing(address: String, config: Arc<ClientConfig>, token: String) -> u32 {
+    let Ok(channel) = dial(address, config, 1).await else { return 0 };
+    let mut refused = 0;
+    for _ in 0..GUESSES {
+        let request = v1::JoinRequest {
+            token: token.clone(),
+            name: "guess".into(),
+            ..v1::JoinRequest::default()
+        };
+        let answer = MembersClient::new(channel.clone()).join(request).await;
+        assert!(answer.is_err(), "a guessed token was accepted");
+        refused += 1;
+    }
+    refused
+}
+
+/// FAULTS.md, attack 18: connections that say nothing. They are closed, and others are served meanwhile.
+pub(crate) fn attack_18_half_open_connections(cluster: &Cluster) -> Verdict {
+    let own = Stolen::from(cluster.host(1)?)?;
+    let term = cluster.status(1)?.term;
+    let mut silent = Vec::new();
+    for (host, port) in [(1, lab::daemon::CONTROL_PORT), (1, lab::daemon::EDGE_PORT), (2, WEB)] {
+        let address = cluster.at(host, port)?;
+        for _ in 0..300 {
+            silent.push(TcpStream::connect_timeout(&address, Duration::from_secs(10))?);
+        }
+    }
+    let started = lab::now();
+    eventually("a handshake beside the silent ones", || {
+        hold(admitted(cluster, 1, own.tls()?)?, || "it was not accepted".to_owned())
+    })?;
+    say(&format!(
+        "served beside {} silent connections after {}",
+        silent.len(),
+        seconds(started.elapsed())
+    ));
+    cluster.say(1, &["scale", "-p", "app", "clock=1", "--detach"])?;
+    for host in MANAGERS {
+        assert_eq!(cluster.ask(host, WEB, "/")?.status, 200);
+    }
+    drop(silent);
+    cluster.whole()?;
+    assert_eq!(cluster.status(1)?.term, term, "silent connections caused an election");
+    Ok(())
 }
 
 /// A person's certificate: made on a node, used from elsewhere, kept in a file that only they may read.

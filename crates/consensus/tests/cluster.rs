@@ -111,7 +111,11 @@ async fn without_quorum_a_write_fails_and_says_so() {
     let failed = cluster.log(leader).propose(label("k", "2"), None).await;
     assert_eq!(failed, Err(ProposeError::NoQuorum { ready: 1, voters: 3 }));
     assert_eq!(failed.unwrap_err().to_string(), "no quorum (1/3)");
-    assert_eq!(cluster.log(leader).quorum(), (1, 3), "it is known without waiting for a call to fail");
+    assert_eq!(
+        cluster.log(leader).quorum(),
+        (1, 3),
+        "it is known without waiting for a call to fail"
+    );
     cluster.start(followers[0]).await.unwrap();
     let leader = cluster.leader().await;
     cluster.log(leader).propose(label("k", "3"), None).await.unwrap();

@@ -11,11 +11,11 @@ use support::{Cluster, label, labelled};
 
 const FOLDER: &str = "CONSENSUS_KILLED_FOLDER";
 
-/// Not a test by itself: what the killed process runs.
+/// What the killed process runs: the test below starts it again in a process of its own. In any other it has
+/// nothing to write to, and ends at once.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "run by the test below, in a process of its own"]
 async fn writer() {
-    let dir = PathBuf::from(std::env::var_os(FOLDER).expect("it is run by the test below"));
+    let Some(dir) = std::env::var_os(FOLDER).map(PathBuf::from) else { return };
     let mut cluster = Cluster::new();
     cluster.snapshot_every = 40;
     cluster.keep = 5;
@@ -36,7 +36,7 @@ async fn what_was_acknowledged_survives_a_kill() {
     let mut acknowledged = 0;
     for round in 1..=6_u64 {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "writer", "--ignored", "--nocapture"])
+            .args(["--exact", "writer", "--nocapture"])
             .env(FOLDER, &dir)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

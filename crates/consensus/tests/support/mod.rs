@@ -346,8 +346,12 @@ fn async_stream(
     cuts: Cuts,
 ) -> impl futures::Stream<Item = io::Result<Conn>> {
     futures::stream::unfold((listener, cuts), move |(listener, cuts)| async move {
-        let accepted = accept(&listener, me, &cuts).await;
-        Some((accepted, (listener, cuts)))
+        // A caller that gave up before it said who it is must not end the server.
+        loop {
+            if let Ok(conn) = accept(&listener, me, &cuts).await {
+                return Some((Ok(conn), (listener, cuts)));
+            }
+        }
     })
 }
 

@@ -57,6 +57,11 @@ fn step(world: &mut World) {
     }
 }
 
+/// Lets whoever is heard again beat once: being mended and cut in the same instant is not being mended.
+fn beat(world: &mut World) {
+    (0..=BEAT / 50).for_each(|_| step(world));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
@@ -66,9 +71,15 @@ proptest! {
         for turn in turns {
             match turn {
                 Turn::Cut(n, true) => { world.cut.entry(n).or_insert(world.now); }
-                Turn::Cut(n, false) => { world.cut.remove(&n); }
+                Turn::Cut(n, false) => {
+                    world.cut.remove(&n);
+                    beat(&mut world);
+                }
                 Turn::Deaf(w, n, true) => { world.deaf.entry((w, n)).or_insert(world.now); }
-                Turn::Deaf(w, n, false) => { world.deaf.remove(&(w, n)); }
+                Turn::Deaf(w, n, false) => {
+                    world.deaf.remove(&(w, n));
+                    beat(&mut world);
+                }
                 Turn::Pass(steps) => (0..steps).for_each(|_| step(&mut world)),
                 Turn::Stall(steps) => world.stand_still(world.now + steps * 50),
             }
