@@ -96,6 +96,24 @@ pub(crate) fn unknown_keys(cluster: &Cluster) -> Verdict {
     Ok(())
 }
 
+/// Attack 11: a small file that unfolds into a huge one is refused at once.
+pub(crate) fn attack_11_unfolding_file(cluster: &Cluster) -> Verdict {
+    let level = |n: usize| {
+        let inner = if n == 0 { "x".to_owned() } else { format!("*a{}", n - 1) };
+        format!("x-{n}: &a{n} [{}]", vec![inner; 10].join(", "))
+    };
+    let levels: Vec<String> = (0..12).map(level).collect();
+    let service = project("bad", "command: *a11");
+    let bomb = format!("{}\n{service}", levels.join("\n"));
+    let done = refused(cluster, &bomb, &[], &["docker-compose.yml"])?;
+    say(&format!("refused after {}", seconds(done.took)));
+    let deep = format!("name: bad\nx-deep: {}{}\n", "[".repeat(10_000), "]".repeat(10_000));
+    refused(cluster, &deep, &[], &["docker-compose.yml"])?;
+    let twice = "name: bad\nname: bad\nservices: {it: {image: a}}\n";
+    refused(cluster, twice, &[], &["docker-compose.yml:2:1"])?;
+    Ok(())
+}
+
 /// Attack 26: of two admins with the same knowledge one wins and the other is told.
 pub(crate) fn attack_26_two_admins(cluster: &Cluster) -> Verdict {
     let seen = generation(cluster)?;

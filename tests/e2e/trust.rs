@@ -221,7 +221,7 @@ pub(crate) fn attack_01_worker_certificate(cluster: &Cluster) -> Verdict {
     cluster.scale_app("web=2")
 }
 
-/// FAULTS.md, attack 8: many who guess tokens at once. Nothing is stored for them, and whoever works with the
+/// Attack 8: many who guess tokens at once. Nothing is stored for them, and whoever works with the
 /// cluster meanwhile does not notice.
 pub(crate) fn attack_08_join_flood(cluster: &Cluster) -> Verdict {
     let own = Stolen::from(cluster.host(1)?)?;
@@ -272,7 +272,7 @@ async fn guessing(address: String, config: Arc<ClientConfig>, token: String) -> 
     refused
 }
 
-/// FAULTS.md, attack 18: connections that say nothing. They are closed, and others are served meanwhile.
+/// Attack 18: connections that say nothing. They are closed, and others are served meanwhile.
 pub(crate) fn attack_18_half_open_connections(cluster: &Cluster) -> Verdict {
     let own = Stolen::from(cluster.host(1)?)?;
     let term = cluster.status(1)?.term;
