@@ -49,6 +49,12 @@ pub(crate) async fn join(
         replace: message.replace,
     };
     check_address(SocketAddr::new(join.address, join.control_port)).await?;
+    // Asked before anything is written: an entry that finds no quorum now may find one later, and would admit
+    // a host that was told no.
+    let confirmed = tokio::time::timeout(JOIN_DEADLINE, managing.log.read_index()).await;
+    confirmed
+        .map_err(|_| Status::unavailable("no leader answered; nothing was stored, try again"))?
+        .map_err(|why| Status::unavailable(format!("{why}; nothing was stored, try again")))?;
     let proposed =
         tokio::time::timeout(JOIN_DEADLINE, managing.propose(Command::Join(join), None)).await;
     // The entry may still be applied; joining with the same key again then finds it.
