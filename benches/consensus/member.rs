@@ -15,8 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream};
-use tokio_stream::wrappers::TcpListenerStream;
-use tonic::transport::server::TcpConnectInfo;
+use tonic::transport::server::{TcpConnectInfo, TcpIncoming};
 use tonic::transport::{Channel, Endpoint, Server, Uri};
 
 /// The three members. The founding command gives the first identity, two joins right behind it the others.
@@ -37,10 +36,9 @@ async fn serve(number: usize, folder: &Path) -> anyhow::Result<()> {
     let listener = tokio::net::TcpListener::bind(address(me)).await?;
     let check: PeerCheck = Arc::new(caller);
     let raft = Server::builder()
-        .tcp_nodelay(true)
         .add_service(log.service(check))
         .add_service(Store::new(log.clone(), u64::from(std::process::id())))
-        .serve_with_incoming(TcpListenerStream::new(listener));
+        .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)));
     let raft = tokio::spawn(raft);
     if me == FOUNDER && log.metrics().last_index == 0 {
         found(&log, cluster).await?;

@@ -12,9 +12,15 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Bytes of entries at which a snapshot is taken, however few the entries are.
-const LOG_BYTES: usize = 32 << 20;
+const LOG_BYTES: u64 = 32 << 20;
 /// Pause between two snapshots that are taken for the log's size.
 const PAUSE: Duration = Duration::from_secs(30);
+
+/// When a snapshot was last asked for.
+struct Asked {
+    at: Instant,
+    index: u64,
+}
 
 /// Who leads and who holds the log, as this member knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,7 +75,7 @@ impl Inner {
     pub(crate) async fn follow(self: Arc<Self>) {
         let mut metrics = self.raft.metrics();
         let mut tick = tokio::time::interval(self.config.timers.election_max / 2);
-        let mut taken = clock::now();
+        let mut asked = Asked { at: clock::now(), index: 0 };
         loop {
             let closed = tokio::select! {
                 changed = metrics.changed() => changed.is_err(),
@@ -83,11 +89,23 @@ impl Inner {
                 self.step_down();
                 return;
             }
-            if self.store.bytes() > LOG_BYTES && taken.elapsed() > PAUSE {
-                taken = clock::now();
+            let due = self.snapshot_due(&metrics.borrow_watched(), &asked);
+            if let Some(index) = due {
+                asked = Asked { at: clock::now(), index };
                 let _ = self.raft.trigger().snapshot().await;
             }
         }
+    }
+
+    /// Up to where a snapshot is due. Writing one costs as much as the state is large, so the log grows to
+    /// the size of the last one first: under many writes to a large state that halves its share of the work.
+    fn snapshot_due(&self, metrics: &RaftMetrics<Types>, asked: &Asked) -> Option<u64> {
+        let applied = metrics.last_applied.map_or(0, |l| l.index);
+        let covered = metrics.snapshot.map_or(0, |l| l.index).max(asked.index);
+        let (kept, last) = (self.store.bytes() as u64, self.folder.current().map_or(0, |c| c.bytes));
+        let many = applied.saturating_sub(covered) >= self.config.snapshot_every && kept >= last;
+        let large = applied > covered && kept > LOG_BYTES && asked.at.elapsed() > PAUSE;
+        (many || large).then_some(applied)
     }
 
     /// Takes in openraft's figures; whether it has stopped.

@@ -12,6 +12,7 @@
 mod clock;
 mod encoding;
 mod error;
+mod forward;
 #[cfg(test)]
 mod golden;
 mod leading;

@@ -1,6 +1,7 @@
 //! The handle that the daemon holds.
 
 use crate::error::{Fatal, FoundError};
+use crate::forward::Forwarder;
 use crate::leading::{Contact, Leading};
 use crate::machine::Machine;
 use crate::open::Config;
@@ -65,6 +66,7 @@ pub(crate) struct Inner {
     pub(crate) store: Store,
     pub(crate) folder: Folder,
     pub(crate) peers: Arc<Peers>,
+    pub(crate) forwarder: Forwarder,
     pub(crate) contact: Contact,
     pub(crate) states: watch::Receiver<Arc<State>>,
     pub(crate) leading: Mutex<Option<Leading>>,

@@ -1,6 +1,7 @@
 //! Opens a log: verifies what is on disk, decides whether it can be trusted, and starts Raft on it.
 
 use crate::error::OpenError;
+use crate::forward::Forwarder;
 use crate::leading::{Contact, Leadership, quorum_age};
 use crate::log::{Inner, Log, Raft};
 use crate::machine::Machine;
@@ -36,7 +37,7 @@ pub struct Config {
     pub dir: PathBuf,
     /// Heartbeat and election timers; checked.
     pub timers: Timers,
-    /// Entries after which a snapshot is taken.
+    /// Entries after which a snapshot is taken, once they take as many bytes as the last one.
     pub snapshot_every: u64,
     /// Entries that are kept behind a snapshot, for followers that are a little late.
     pub keep: u64,
@@ -65,7 +66,8 @@ impl Config {
             // After a restart the others may have elected: ask, never assume.
             enable_leader_restore: Some(false),
             install_snapshot_timeout: 10_000,
-            snapshot_policy: SnapshotPolicy::LogsSinceLast(self.snapshot_every),
+            // `leading.rs` asks for them.
+            snapshot_policy: SnapshotPolicy::Never,
             max_in_snapshot_log_to_keep: self.keep,
             ..RaftConfig::default()
         };
@@ -109,6 +111,7 @@ impl Log {
             raft,
             store,
             folder,
+            forwarder: Forwarder::start(Arc::clone(&peers)),
             peers,
             contact: Contact::default(),
             states,

@@ -2,11 +2,11 @@
 //! if they had been such commands. Nothing here waits for longer than a person would.
 
 use crate::clock;
-use crate::encoding::seal;
+use crate::encoding::{self, Blob, seal};
 use crate::error::{ProposeError, ReadError};
 use crate::log::{Inner, Log, ReadMark};
 use crate::machine::encode;
-use crate::transport::peers::{CallError, Lane, Method};
+use crate::transport::peers::{Lane, Method};
 use crate::transport::wire::{Proposal, Proposed, ReadAt};
 use crate::types::Member;
 use model::limits::ENTRY_BYTES;
@@ -15,7 +15,6 @@ use openraft::ReadPolicy;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ClientWriteError, RaftError};
 use std::time::{Duration, Instant};
-use tonic::Code;
 
 /// How long a leader with a quorum is waited for.
 const QUORUM: Duration = Duration::from_secs(2);
@@ -192,18 +191,23 @@ impl Inner {
         proposal: &Proposal,
     ) -> Result<(u64, Outcome), ProposeError> {
         let Some(member) = self.member(leader) else { return Err(ProposeError::NotLeader) };
-        let bytes = seal(proposal).len();
+        let sealed = seal(proposal);
+        let bytes = sealed.len();
         if bytes > ENTRY_BYTES {
             return Err(ProposeError::TooLarge { bytes, limit: ENTRY_BYTES });
         }
-        let way = (Lane::Bulk, Method::Propose);
-        let call = self.peers.call::<Proposed>((leader.0, &member), way, proposal, ANSWER);
-        match self.while_leading(asked, call).await? {
-            Ok(proposed) => proposed.into(),
-            Err(CallError::Status { status, .. }) if status.code() == Code::InvalidArgument => {
-                Err(ProposeError::Unknown(status.message().to_owned()))
-            }
-            Err(_) => Err(ProposeError::LeaderChanged),
+        let sent = self.forwarder.send((leader.0, member), Blob(sealed.into()));
+        match self.while_leading(asked, sent).await? {
+            Some(proposed) => proposed.into(),
+            None => Err(ProposeError::LeaderChanged),
+        }
+    }
+
+    /// Appends a command that a follower passed on.
+    pub(crate) async fn propose_sealed(&self, proposal: &Blob) -> Proposed {
+        match encoding::open::<Proposal>(&proposal.0) {
+            Ok(Proposal { command, request }) => self.propose_here(&command, request).await.into(),
+            Err(why) => Proposed::Unknown(why.to_string()),
         }
     }
 

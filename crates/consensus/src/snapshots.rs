@@ -55,6 +55,7 @@ pub(crate) struct Snap {
 pub(crate) struct Current {
     pub(crate) meta: Meta,
     pub(crate) path: PathBuf,
+    pub(crate) bytes: u64,
 }
 
 /// The folder they lie in, and the newest good one.
@@ -78,7 +79,8 @@ impl Folder {
                     let meta = taken
                         .meta()
                         .map_err(|what| OpenError::Damaged { dir: self.dir.to_path_buf(), what })?;
-                    self.advance(Current { meta, path });
+                    let bytes = fs::metadata(&path).map_err(OpenError::io(&path))?.len();
+                    self.advance(Current { meta, path, bytes });
                     return Ok(Some(taken));
                 }
                 Err(Unreadable::Newer(found)) => {
@@ -134,7 +136,8 @@ impl Folder {
             fs::rename(file, &path)?;
         }
         sync_dir(&self.dir)?;
-        let current = Current { meta, path };
+        let bytes = fs::metadata(&path)?.len();
+        let current = Current { meta, path, bytes };
         self.advance(current.clone());
         for (_, old) in self.list()?.into_iter().skip(KEPT) {
             fs::remove_file(old)?;

@@ -4,9 +4,9 @@
 use super::pb::raft_server::{Raft, RaftServer};
 use super::pb::{Envelope, Sealed, SnapshotPiece};
 use super::wire::{
-    Append, Appended, AskVote, HandOver, HandedOver, Hello, Proposal, Proposed, Voted,
+    Append, Appended, AskVote, HandOver, HandedOver, Hello, Voted,
 };
-use crate::encoding::{self, seal};
+use crate::encoding::{self, Blob, seal};
 use crate::error::Fatal;
 use crate::log::Inner;
 use crate::snapshots::{self, Snap, Taken};
@@ -208,8 +208,9 @@ impl Raft for Service {
     }
 
     async fn propose(&self, request: Request<Envelope>) -> Result<Response<Sealed>, Status> {
-        let (_, body) = self.unary::<Proposal>(request)?;
-        Ok(answer(&Proposed::from(self.inner.propose_here(&body.command, body.request).await)))
+        let (_, proposals) = self.unary::<Vec<Blob>>(request)?;
+        let all = proposals.iter().map(|proposal| self.inner.propose_sealed(proposal));
+        Ok(answer(&futures::future::join_all(all).await))
     }
 
     async fn read_index(&self, request: Request<Envelope>) -> Result<Response<Sealed>, Status> {

@@ -75,6 +75,8 @@ pub(crate) enum Proposed {
     /// It was taken, and the majority was lost.
     NoQuorum(usize, usize),
     TooLarge(usize, usize),
+    /// The callee runs an older build.
+    Unknown(String),
     Stopped,
 }
 
@@ -235,6 +237,7 @@ impl From<Result<(u64, Outcome), ProposeError>> for Proposed {
             Err(ProposeError::NotLeader | ProposeError::NoLeader) => Self::NotTaken,
             Err(ProposeError::NoQuorum { ready, voters }) => Self::NoQuorum(ready, voters),
             Err(ProposeError::TooLarge { bytes, limit }) => Self::TooLarge(bytes, limit),
+            Err(ProposeError::Unknown(why)) => Self::Unknown(why),
             Err(ProposeError::Stopped) => Self::Stopped,
             Err(_) => Self::LeaderChanged,
         }
@@ -248,6 +251,7 @@ impl From<Proposed> for Result<(u64, Outcome), ProposeError> {
             Proposed::NotTaken => Err(ProposeError::NotLeader),
             Proposed::NoQuorum(ready, voters) => Err(ProposeError::NoQuorum { ready, voters }),
             Proposed::TooLarge(bytes, limit) => Err(ProposeError::TooLarge { bytes, limit }),
+            Proposed::Unknown(why) => Err(ProposeError::Unknown(why)),
             Proposed::LeaderChanged | Proposed::Stopped => Err(ProposeError::LeaderChanged),
         }
     }
