@@ -117,6 +117,16 @@ fn a_view_makes_a_picture() {
     assert_eq!(Picture::from(&view), picture(4, &routes, &[(1, edge.parse().unwrap())]));
 }
 
+#[test]
+fn a_picture_of_an_older_build_is_read_with_the_routes_ports() {
+    let shown = picture(9, &[route(80, 8080, &[backend(1, 1, true)])], &[]);
+    let mut older = serde_json::to_value(&shown).unwrap();
+    let backend = older["routes"][0]["backends"][0].as_object_mut().unwrap();
+    assert!(backend.remove("target").is_some());
+    let read: Picture = serde_json::from_value(older).unwrap();
+    assert_eq!(read.routes[0].target(&read.routes[0].backends[0]), 8080);
+}
+
 #[tokio::test]
 async fn a_damaged_picture_is_remarked_and_does_no_harm() {
     let folder = tempfile::tempdir().unwrap();
