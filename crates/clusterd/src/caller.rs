@@ -6,6 +6,7 @@
 use identity::Peer;
 use model::{ClusterId, NodeId, Role};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::{Arc, RwLock};
 use tonic::{Request, Status};
 
@@ -18,6 +19,14 @@ pub(crate) enum Caller {
     Certified(Peer),
     /// Somebody without a certificate: may ask to join, nothing else.
     Nobody,
+}
+
+/// What a connection says of its far end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FarEnd {
+    pub(crate) caller: Caller,
+    /// Whom its address counts for; `None` on this host.
+    pub(crate) source: Option<IpAddr>,
 }
 
 /// What a certified node must be for a call.
@@ -102,9 +111,18 @@ impl Roster {
     }
 }
 
-/// The far end of a request's connection.
+/// Who is at the far end of a request's connection.
 pub(crate) fn of<T>(request: &Request<T>) -> Caller {
-    request.extensions().get::<Caller>().cloned().unwrap_or(Caller::Nobody)
+    far_end(request).map_or(Caller::Nobody, |far| far.caller.clone())
+}
+
+/// Where a request came from; `None` when from this host.
+pub(crate) fn source<T>(request: &Request<T>) -> Option<IpAddr> {
+    far_end(request)?.source
+}
+
+fn far_end<T>(request: &Request<T>) -> Option<&FarEnd> {
+    request.extensions().get::<FarEnd>()
 }
 
 /// Only whoever may open the Unix socket.

@@ -1,7 +1,7 @@
 //! Listening: the control port (mutual TLS) and the Unix socket, as streams of connections that know
 //! who is at their far end. Handshakes run side by side and with a deadline, so a slow one blocks nobody.
 
-use crate::caller::Caller;
+use crate::caller::{Caller, FarEnd};
 use anyhow::Context as _;
 use identity::{Peer, Tls};
 use std::collections::BTreeMap;
@@ -38,6 +38,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub(crate) struct Connection {
     stream: Box<dyn Stream>,
     caller: Caller,
+    source: Option<IpAddr>,
     guest: Option<Guest>,
 }
 
@@ -64,10 +65,10 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 impl Connected for Connection {
-    type ConnectInfo = Caller;
+    type ConnectInfo = FarEnd;
 
-    fn connect_info(&self) -> Caller {
-        self.caller.clone()
+    fn connect_info(&self) -> FarEnd {
+        FarEnd { caller: self.caller.clone(), source: self.source }
     }
 }
 
@@ -139,7 +140,7 @@ async fn accept(
         let Some(place) = sources.enter(from.ip(), HANDSHAKES_OF_ONE) else { continue };
         let (tls, sender, door) = (Arc::clone(tls), sender.clone(), door.clone());
         tokio::spawn(async move {
-            let shaken = tokio::time::timeout(HANDSHAKE, handshake(stream, &tls)).await;
+            let shaken = tokio::time::timeout(HANDSHAKE, handshake(stream, from.ip(), &tls)).await;
             drop((slot, place));
             if let Ok(Ok(connection)) = shaken
                 && let Some(connection) = door.admit(connection, from.ip())
@@ -215,7 +216,7 @@ fn source(ip: IpAddr) -> IpAddr {
     }
 }
 
-async fn handshake(stream: TcpStream, tls: &Tls) -> io::Result<Connection> {
+async fn handshake(stream: TcpStream, from: IpAddr, tls: &Tls) -> io::Result<Connection> {
     stream.set_nodelay(true)?;
     let stream = TlsAcceptor::from(tls.server_config()).accept(stream).await?;
     let caller =
@@ -223,7 +224,7 @@ async fn handshake(stream: TcpStream, tls: &Tls) -> io::Result<Connection> {
             Some(peer) => Caller::Certified(peer),
             None => Caller::Nobody,
         };
-    Ok(Connection { stream: Box::new(stream), caller, guest: None })
+    Ok(Connection { stream: Box::new(stream), caller, source: Some(source(from)), guest: None })
 }
 
 /// Listens on the Unix socket; mode 0660, so that a group can be given the right to administer.
@@ -253,7 +254,8 @@ async fn accept_local(listener: &UnixListener, sender: &mpsc::Sender<io::Result<
             continue;
         };
         let stream = Box::new(stream);
-        let _ = sender.send(Ok(Connection { stream, caller: Caller::Local, guest: None })).await;
+        let caller = Caller::Local;
+        let _ = sender.send(Ok(Connection { stream, caller, source: None, guest: None })).await;
     }
 }
 
@@ -287,7 +289,7 @@ mod tests {
         let door = Door { slots: Arc::new(Semaphore::new(1)), sources: Sources::default() };
         let connection = |caller| {
             let (near, far) = tokio::io::duplex(64);
-            (Connection { stream: Box::new(near), caller, guest: None }, far)
+            (Connection { stream: Box::new(near), caller, source: None, guest: None }, far)
         };
         let from = "10.0.0.1".parse().unwrap();
         let (first, _far) = connection(Caller::Nobody);
