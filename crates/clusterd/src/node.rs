@@ -10,6 +10,7 @@ use identity::Tls;
 use model::{NodeId, Peer, Role};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, RwLock};
+use tokio::sync::watch;
 use tonic::Status;
 
 /// A member of a cluster, as its parts see it.
@@ -26,6 +27,8 @@ pub(crate) struct Node {
     pub(crate) managing_tasks: Tasks,
     /// What it last said of itself.
     pub(crate) told: Mutex<Option<model::Facts>>,
+    /// Whether the cluster has removed this node, for certain.
+    removed: watch::Sender<bool>,
     file: Mutex<NodeFile>,
     peers: RwLock<Arc<Vec<Peer>>>,
     managing: RwLock<Option<Arc<Managing>>>,
@@ -51,6 +54,7 @@ impl Node {
             tasks: Tasks::default(),
             managing_tasks: Tasks::default(),
             told: Mutex::default(),
+            removed: watch::Sender::new(false),
             file: Mutex::new(file),
             peers: RwLock::default(),
             managing: RwLock::default(),
@@ -64,6 +68,17 @@ impl Node {
 
     pub(crate) fn id(&self) -> NodeId {
         self.file.lock().expect("no panic while held").node
+    }
+
+    /// A member has said that this node was removed.
+    pub(crate) fn set_removed(&self) {
+        self.removed.send_replace(true);
+    }
+
+    /// Completes once this node was removed from the cluster.
+    pub(crate) async fn removed(&self) {
+        // It cannot be closed: this node holds the sending end.
+        let _ = self.removed.subscribe().wait_for(|removed| *removed).await;
     }
 
     /// The authority's certificate, PEM.

@@ -170,7 +170,13 @@ pub(crate) async fn start(
         member.shut().await;
         return Err(why);
     }
-    host.set_member(Some(member));
+    let (watching, node) = (Arc::clone(host), Arc::clone(&member.node));
+    host.set_member(Some(Arc::clone(&member)));
+    member.node.tasks.spawn(async move {
+        node.removed().await;
+        // Not one of the member's tasks, which it ends.
+        tokio::spawn(crate::leave::removed(watching, node.id()));
+    });
     Ok(())
 }
 
@@ -192,7 +198,7 @@ async fn join(
         ));
     }
     if host.is_broken() {
-        host.folder.set_aside(clock::wall()).map_err(|e| failed(&e))?;
+        host.folder.set_aside("damaged", clock::wall()).map_err(|e| failed(&e))?;
         host.set_broken(None);
     }
     // The key is kept before anything is sent: a retry shows the same key and gets the same identity.
