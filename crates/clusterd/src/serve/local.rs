@@ -100,6 +100,8 @@ async fn init(host: &Arc<Host>, message: &v1::InitRequest) -> anyhow::Result<v1:
         bail!("this host was a node of a cluster; come back with `clusterctl join --replace NAME`");
     }
     let advertise = advertised(&message.advertise)?;
+    // A joiner's address is dialled back; a founder has nobody yet who would notice.
+    crate::addresses::own(advertise)?;
     let name = node_name(&message.name)?;
     let cluster = identity::random::cluster_id();
     let authority = Authority::create(&cluster, clock::system())?;
