@@ -89,9 +89,10 @@ impl Node {
     /// What this node does as a manager; an error a person can act on when it is none.
     pub(crate) fn managing(&self) -> Result<Arc<Managing>, Status> {
         self.managing.read().expect("no panic while held").clone().ok_or_else(|| {
-            Status::failed_precondition(
-                "this node is a worker; ask a manager (`clusterctl` on one, or with --context)",
-            )
+            let managers = managers_of(&self.peers());
+            Status::failed_precondition(format!(
+                "this node is a worker; ask a manager{managers} (`clusterctl` there, or from here with --context)"
+            ))
         })
     }
 
@@ -131,5 +132,32 @@ impl Node {
         let mut managers = file.managers.clone();
         managers.sort_by_key(|(id, _)| (*id != file.node, *id));
         managers
+    }
+}
+
+/// The managers by name and address, as far as they are known: `: host1 (10.0.0.11), ...`.
+fn managers_of(peers: &[Peer]) -> String {
+    let managers = peers.iter().filter(|p| p.role == Role::Manager);
+    let named: Vec<String> = managers.map(|p| format!("{} ({})", p.name, p.control.ip())).collect();
+    if named.is_empty() { String::new() } else { format!(": {}", named.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_names_the_managers() {
+        let peer = |n: u64, role| Peer {
+            id: NodeId(n),
+            name: format!("host{n}").parse().unwrap(),
+            role,
+            readiness: model::Readiness::Ready,
+            control: ([10, 0, 0, 10 + n as u8], 7070).into(),
+            edge: ([10, 0, 0, 10 + n as u8], 7071).into(),
+        };
+        let peers = [peer(1, Role::Manager), peer(2, Role::Worker), peer(3, Role::Manager)];
+        assert_eq!(managers_of(&peers), ": host1 (10.0.0.11), host3 (10.0.0.13)");
+        assert_eq!(managers_of(&[]), "");
     }
 }
