@@ -31,6 +31,8 @@ const HANDSHAKES_OF_ONE: usize = 32;
 const GUESTS: usize = 64;
 const GUESTS_OF_ONE: usize = 16;
 const GUEST_AGE: Duration = Duration::from_secs(60);
+/// Where groups are listed.
+const GROUPS: &str = "/etc/group";
 /// Pause after an accept failed, for want of file descriptors say.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -228,13 +230,16 @@ async fn handshake(stream: TcpStream, from: IpAddr, tls: &Tls) -> io::Result<Con
 }
 
 /// Listens on the Unix socket; mode 0660, so that a group can be given the right to administer.
-pub(crate) fn local(path: &Path) -> anyhow::Result<Incoming> {
+pub(crate) fn local(path: &Path, group: Option<&str>) -> anyhow::Result<Incoming> {
+    let group = group.map(group_number).transpose()?;
     if path.exists() {
         std::fs::remove_file(path)
             .with_context(|| format!("cannot replace the socket {}", path.display()))?;
     }
     let listener = UnixListener::bind(path)
         .with_context(|| format!("cannot listen on the socket {}", path.display()))?;
+    std::os::unix::fs::chown(path, None, group)
+        .with_context(|| format!("cannot give the socket {} to its group", path.display()))?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
     let (sender, receiver) = mpsc::channel(16);
     tokio::spawn(async move {
@@ -244,6 +249,23 @@ pub(crate) fn local(path: &Path) -> anyhow::Result<Incoming> {
         }
     });
     Ok(ReceiverStream::new(receiver))
+}
+
+/// The number of a group that is named, or given by its number.
+fn group_number(group: &str) -> anyhow::Result<u32> {
+    if let Ok(number) = group.parse() {
+        return Ok(number);
+    }
+    let groups =
+        std::fs::read_to_string(GROUPS).with_context(|| format!("cannot read {GROUPS}"))?;
+    listed_group(&groups, group)
+        .with_context(|| format!("socket_group: there is no group {group} in {GROUPS}"))
+}
+
+/// The number of a group in the form of group(5): `name:password:number:members`.
+fn listed_group(groups: &str, name: &str) -> Option<u32> {
+    let line = groups.lines().find(|line| line.split(':').next() == Some(name))?;
+    line.split(':').nth(2)?.parse().ok()
 }
 
 /// Takes in connections, for ever.
@@ -282,6 +304,15 @@ mod tests {
         assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:2"));
         assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
         assert_eq!(of("::ffff:10.0.0.1"), of("10.0.0.1"));
+    }
+
+    #[test]
+    fn groups_are_found_by_name_or_number() {
+        let groups = "root:x:0:\nops:x:1005:ann,bob\nopsy:x:7:\n";
+        assert_eq!(listed_group(groups, "ops"), Some(1005));
+        assert_eq!(listed_group(groups, "op"), None);
+        assert_eq!(group_number("42").unwrap(), 42);
+        assert!(group_number("no such group").is_err());
     }
 
     #[tokio::test]

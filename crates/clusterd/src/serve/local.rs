@@ -248,6 +248,10 @@ async fn ask_members(
             Ok(Err(status)) if status.code() == Code::Unavailable => {
                 last = unreachable(member, &status);
             }
+            // A right that the joiner lacks there is not one that the caller lacks here.
+            Ok(Err(status)) if status.code() == Code::PermissionDenied => {
+                return Err(Status::failed_precondition(status.message()));
+            }
             Ok(Err(status)) => return Err(status),
             Err(_) => {
                 last = Status::unavailable(format!(
