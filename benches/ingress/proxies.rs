@@ -88,6 +88,7 @@ fn picture(
         task: TaskId { index: 1, position: 0 },
         node: NodeId(home),
         address: Ipv4Addr::LOCALHOST.into(),
+        target: None,
         serving: true,
     };
     let route = Route {

@@ -217,6 +217,10 @@ pub(crate) fn attack_01_worker_certificate(cluster: &Cluster) -> Verdict {
     say("a removed node's certificate opens nothing on any manager");
     cluster.start_daemon(SPARE)?;
     cluster.wait_daemon(SPARE)?;
+    eventually("a removed node that knows it", || {
+        let said = cluster.clusterctl(SPARE, &["status"])?;
+        hold(!said.success() && said.stderr.contains("was removed"), || said.stderr)
+    })?;
     cluster.say(SPARE, &["leave", "--force"])?;
     cluster.scale_app("web=2")
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Folders that are not ours: history, and what cargo builds.
+/// What is not ours: history (a file, in a worktree of its own), and what cargo builds.
 const SKIPPED: [&str; 2] = [".git", "target"];
 
 /// A text file.
@@ -48,8 +48,11 @@ impl Tree {
         for entry in fs::read_dir(folder).expect("a folder of the tree can be listed") {
             let path = entry.expect("so can its entries").path();
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if SKIPPED.contains(&name.as_str()) {
+                continue;
+            }
             if path.is_dir() {
-                if !path.is_symlink() && !SKIPPED.contains(&name.as_str()) {
+                if !path.is_symlink() {
                     self.walk(&path);
                 }
             } else if let Ok(text) = fs::read_to_string(&path) {

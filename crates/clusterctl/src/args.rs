@@ -381,7 +381,7 @@ pub(crate) struct Down {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Leave {
-    /// Even when the cluster cannot agree or loses its quorum
+    /// At once: without moving its replicas first, also when the cluster does not answer, and as its last node
     #[arg(long)]
     pub(crate) force: bool,
 }

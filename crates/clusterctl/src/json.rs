@@ -64,7 +64,7 @@ pub(crate) fn status(s: &v1::StatusReply) -> Value {
         "read": read(s.read.as_ref()), "cluster": s.cluster, "leader": s.leader, "term": s.term,
         "voters": s.voters, "voters_ready": s.voters_ready, "quorum": quorum(s),
         "nodes": list(&s.nodes, node), "services": list(&s.services, service),
-        "losses": list(&s.losses, loss), "remarks": s.remarks,
+        "losses": list(&s.losses, loss), "remarks": s.remarks, "voting": s.voting,
     })
 }
 

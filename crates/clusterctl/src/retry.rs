@@ -5,12 +5,13 @@
 use crate::clock;
 use crate::connect::Cluster;
 use crate::failure::{Failure, chain, lacks_quorum};
+use crate::session::Session;
 use api::v1::RequestId;
 use api::v1::admin_client::AdminClient;
 use std::error::Error as StdError;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tonic::transport::Channel;
-use tonic::{Code, Response, Status};
+use tonic::{Code, Response, Status, Streaming};
 
 /// After which a write's outcome is not known. The cluster remembers request ids for longer than that.
 const WRITE: Duration = Duration::from_secs(60);
@@ -18,6 +19,8 @@ const WRITE: Duration = Duration::from_secs(60);
 const READ: Duration = Duration::from_secs(10);
 /// For one attempt at a read. The cluster falls back to a local one within a second or two.
 const READ_CALL: Duration = Duration::from_secs(8);
+/// After which a stream that nobody serves is given up.
+const FOLLOW: Duration = Duration::from_secs(60);
 /// First wait between two attempts, and the longest.
 const FIRST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(3);
@@ -51,6 +54,60 @@ pub(crate) async fn read<T>(
         cluster.forget();
         tokio::time::sleep(waits.next()).await;
     }
+}
+
+/// A stream that is asked for again when its connection breaks, or the node at its other end goes away:
+/// `call` asks for what `state` does not hold yet, `each` takes one item in. It ends with the stream when
+/// `finite`, otherwise never; with an error when nobody serves it for a minute.
+pub(crate) async fn follow<S, T>(
+    session: &Session,
+    state: &mut S,
+    finite: bool,
+    call: impl AsyncFn(Client, &mut S) -> Result<Response<Streaming<T>>, Status>,
+    each: impl Fn(&mut S, &T) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let (mut begun, mut waits) = (false, Waits::default());
+    let mut broken: Option<Instant> = None;
+    loop {
+        let failure = match session.cluster.admin().await {
+            Ok(client) => match call(client, state).await {
+                Ok(reply) => {
+                    begun = true;
+                    let mut stream = reply.into_inner();
+                    loop {
+                        match stream.message().await {
+                            Ok(Some(item)) => {
+                                (broken, waits) = (None, Waits::default());
+                                each(state, &item)?;
+                            }
+                            Ok(None) if finite => return Ok(()),
+                            Ok(None) => break Failure::unreachable("the node has ended it"),
+                            Err(status) => break resumed(&status, begun)?,
+                        }
+                    }
+                }
+                Err(status) => resumed(&status, begun)?,
+            },
+            Err(failure) => failure,
+        };
+        let since = *broken.get_or_insert_with(clock::now);
+        if !begun || since.elapsed() > FOLLOW {
+            return Err(failure);
+        }
+        if waits.made == 0 {
+            session.out.warn(&format!("{} (asking again)", failure.message));
+        }
+        session.cluster.forget();
+        tokio::time::sleep(waits.next()).await;
+    }
+}
+
+/// The failure after which a stream is asked for again, or the one that ends it. A node that has just come back
+/// may not know yet what it is asked about.
+fn resumed(status: &Status, begun: bool) -> Result<Failure, Failure> {
+    let passing = matches!(status.code(), Code::NotFound | Code::FailedPrecondition);
+    let failure = Failure::from_status(status);
+    if worth_repeating(status) || begun && passing { Ok(failure) } else { Err(failure) }
 }
 
 /// A write under one request id: `stamp` is the cluster time that a read told.

@@ -3,6 +3,7 @@
 use crate::table::Table;
 use crate::text;
 use api::v1::{Loss, NodeSummary, ServiceSummary, StatusReply};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 /// Whether a majority of voters answers to a leader.
@@ -13,6 +14,7 @@ pub(crate) fn quorum(status: &StatusReply) -> bool {
 /// The whole of `status`.
 pub(crate) fn status(reply: &StatusReply) -> String {
     let mut out = head(reply);
+    out.push_str(&voting(reply));
     out.push('\n');
     out.push_str(&nodes(&reply.nodes));
     if !reply.services.is_empty() {
@@ -53,6 +55,20 @@ fn head(reply: &StatusReply) -> String {
         reply.nodes.len(),
         reply.services.len(),
     )
+}
+
+/// Who votes in Raft, where that is not (yet) who is to vote.
+fn voting(reply: &StatusReply) -> String {
+    let wished: BTreeSet<&str> =
+        reply.nodes.iter().filter(|n| n.voter).map(|n| n.name.as_str()).collect();
+    let now: BTreeSet<&str> = reply.voting.iter().map(String::as_str).collect();
+    // An older daemon does not say.
+    if now.is_empty() || now == wished {
+        return String::new();
+    }
+    let list =
+        |names: &BTreeSet<&str>| text::safe(&names.iter().copied().collect::<Vec<_>>().join(", "));
+    format!("Voting     {} for now; wished for: {}\n", list(&now), list(&wished))
 }
 
 fn whole(service: &ServiceSummary) -> bool {
@@ -273,6 +289,25 @@ Look at:
  ! port 8080 on node2 is held by a foreign process
 ";
         assert_eq!(status(&reply), expected);
+    }
+
+    #[test]
+    fn who_votes_is_shown_where_it_is_not_who_should() {
+        let mut reply = StatusReply {
+            nodes: vec![
+                node("node2"),
+                node("node1"),
+                NodeSummary { voter: false, ..node("node3") },
+            ],
+            voting: vec!["node1".into(), "node2".into()],
+            ..StatusReply::default()
+        };
+        assert_eq!(voting(&reply), "");
+        reply.voting = vec!["node1".into(), "node3".into()];
+        assert_eq!(voting(&reply), "Voting     node1, node3 for now; wished for: node1, node2\n");
+        assert!(status(&reply).contains("\nVoting     node1, node3"));
+        reply.voting.clear();
+        assert_eq!(voting(&reply), "", "an older daemon");
     }
 
     #[test]

@@ -6,8 +6,12 @@
 use identity::Peer;
 use model::{ClusterId, NodeId, Role};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::{Arc, RwLock};
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
+
+/// Key, in the metadata of a refusal, of the node that was removed.
+const REMOVED: &str = "cluster-removed";
 
 /// The far end of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +22,14 @@ pub(crate) enum Caller {
     Certified(Peer),
     /// Somebody without a certificate: may ask to join, nothing else.
     Nobody,
+}
+
+/// What a connection says of its far end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FarEnd {
+    pub(crate) caller: Caller,
+    /// Whom its address counts for; `None` on this host.
+    pub(crate) source: Option<IpAddr>,
 }
 
 /// What a certified node must be for a call.
@@ -40,6 +52,30 @@ struct Known {
     index: u64,
     /// Empty until the first view or state arrived; until then a certificate's own word counts.
     nodes: BTreeMap<NodeId, Role>,
+}
+
+impl Known {
+    /// Says that `node`, which is not listed, was removed, where that is certain: its number is the index of
+    /// the entry that admitted it, so whoever has seen that entry has seen it leave. It never comes back under
+    /// that number.
+    fn mark(&self, mut status: Status, node: NodeId) -> Status {
+        if self.index >= node.0
+            && let Ok(whom) = whom(&self.cluster, node).parse()
+        {
+            status.metadata_mut().insert(REMOVED, whom);
+        }
+        status
+    }
+}
+
+/// Whether a member's refusal says that `node` was removed from `cluster`, for certain.
+pub(crate) fn says_removed(status: &Status, cluster: &ClusterId, node: NodeId) -> bool {
+    let said = status.metadata().get(REMOVED).and_then(|said| said.to_str().ok());
+    status.code() == Code::PermissionDenied && said == Some(&whom(cluster, node))
+}
+
+fn whom(cluster: &ClusterId, node: NodeId) -> String {
+    format!("{cluster}/{node}")
 }
 
 impl Roster {
@@ -70,9 +106,10 @@ impl Roster {
             Some(role) => *role,
             None if known.nodes.is_empty() => *role,
             None => {
-                return Err(Status::permission_denied(format!(
+                let status = Status::permission_denied(format!(
                     "node {id} is not in the cluster (any more)"
-                )));
+                ));
+                return Err(known.mark(status, *id));
             }
         };
         match (right, role) {
@@ -102,9 +139,18 @@ impl Roster {
     }
 }
 
-/// The far end of a request's connection.
+/// Who is at the far end of a request's connection.
 pub(crate) fn of<T>(request: &Request<T>) -> Caller {
-    request.extensions().get::<Caller>().cloned().unwrap_or(Caller::Nobody)
+    far_end(request).map_or(Caller::Nobody, |far| far.caller.clone())
+}
+
+/// Where a request came from; `None` when from this host.
+pub(crate) fn source<T>(request: &Request<T>) -> Option<IpAddr> {
+    far_end(request)?.source
+}
+
+fn far_end<T>(request: &Request<T>) -> Option<&FarEnd> {
+    request.extensions().get::<FarEnd>()
 }
 
 /// Only whoever may open the Unix socket.
@@ -141,6 +187,20 @@ mod tests {
         assert!(!allowed(&node(1, "theirs", Role::Manager), Right::Node), "foreign");
         assert!(!allowed(&Caller::Nobody, Right::Node));
         assert!(!allowed(&Caller::Local, Right::Node));
+    }
+
+    #[test]
+    fn a_removal_is_told_from_a_node_that_is_not_known_yet() {
+        let roster = roster();
+        let refusal = |id| roster.node(&node(id, "ours", Role::Worker), Right::Node).unwrap_err();
+        let ours = ClusterId("ours".into());
+        assert!(says_removed(&refusal(3), &ours, NodeId(3)), "admitted by entry 3, of 7 seen");
+        assert!(!says_removed(&refusal(8), &ours, NodeId(8)), "admitted by an entry not seen yet");
+        assert!(!says_removed(&refusal(3), &ours, NodeId(4)), "somebody else");
+        assert!(!says_removed(&refusal(3), &ClusterId("new".into()), NodeId(3)));
+        let foreign = roster.node(&node(3, "theirs", Role::Worker), Right::Node).unwrap_err();
+        assert!(!says_removed(&foreign, &ClusterId("theirs".into()), NodeId(3)));
+        assert!(!says_removed(&Status::permission_denied("no"), &ours, NodeId(3)));
     }
 
     #[test]

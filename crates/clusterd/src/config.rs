@@ -17,6 +17,8 @@ pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     /// Unix socket for `clusterctl` on this host.
     pub(crate) socket: PathBuf,
+    /// Group of that socket, by name or number, whose members may administer; the daemon's own when absent.
+    pub(crate) socket_group: Option<String>,
     /// Unix socket of the Docker Engine.
     pub(crate) docker_socket: PathBuf,
     /// Control plane: gRPC over mutual TLS.
@@ -78,6 +80,7 @@ impl Default for Config {
         Self {
             data_dir: "/var/lib/clusterd".into(),
             socket: "/run/clusterd.sock".into(),
+            socket_group: None,
             docker_socket: "/var/run/docker.sock".into(),
             listen: any(limits::CONTROL_PORT),
             edge_listen: any(limits::EDGE_PORT),

@@ -35,7 +35,7 @@ fn server() -> Server {
 
 /// Serves the host's own administrators on the Unix socket, before and after it joins a cluster.
 pub(crate) fn serve_local(host: &Arc<Host>) -> anyhow::Result<()> {
-    let incoming = listen::local(&host.config.socket)?;
+    let incoming = listen::local(&host.config.socket, host.config.socket_group.as_deref())?;
     let router = server()
         .add_service(LocalServer::new(LocalService { host: Arc::clone(host) }))
         .add_service(admin(host));

@@ -13,7 +13,7 @@ use tracing::{info, warn};
 /// How long open connections may go on after the edge was told to end.
 const DRAIN: Duration = Duration::from_secs(30);
 
-/// Runs until SIGTERM.
+/// Runs until SIGTERM, or until no daemon can find it any more because the data folder was removed.
 pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let folder = Folder::open(&config.data_dir)?;
     let security = if config.ingress.plain { Security::Plain } else { Security::Tls(tls(&folder)) };
@@ -29,7 +29,10 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         std::process::id().to_string().as_bytes(),
         0o600,
     )?;
-    term.recv().await;
+    tokio::select! {
+        _ = term.recv() => {}
+        () = edge.orphaned() => warn!("the data folder is gone or another edge's; this edge makes way"),
+    }
     edge.drain(DRAIN).await;
     Ok(())
 }
@@ -81,6 +84,10 @@ fn log(remark: &Remark) {
         Remark::PortRefused { bind, why } => {
             warn!(port = bind.port, %why, "published port refused");
         }
+        Remark::EdgePortRefused { address, why } => {
+            warn!(%address, %why, "the edge port is refused; other nodes do not reach the replicas here");
+        }
+        Remark::EdgePortOpen { address } => info!(%address, "edge port open"),
         Remark::PictureUnreadable { why } => warn!(%why, "the picture on disk is unreadable"),
         Remark::PictureNotSaved { why } => warn!(%why, "the picture could not be kept"),
         Remark::Stranger { from, why } => warn!(%from, %why, "connection to the edge port refused"),

@@ -112,9 +112,10 @@ impl Folder {
         write(&self.node(), &serde_json::to_vec_pretty(node)?, 0o600)
     }
 
-    /// Puts the log and the identity aside, so that this host can come back under a new one.
-    pub(crate) fn set_aside(&self, at: model::WallTime) -> anyhow::Result<()> {
-        let aside = self.root.join(format!("damaged-{}", at.0));
+    /// Puts the log and the identity aside, in a folder that says why, so that this host can come back under a
+    /// new one.
+    pub(crate) fn set_aside(&self, why: &str, at: model::WallTime) -> anyhow::Result<()> {
+        let aside = self.root.join(format!("{why}-{}", at.0));
         fs::DirBuilder::new()
             .mode(0o700)
             .create(&aside)
@@ -133,6 +134,11 @@ impl Folder {
                 .with_context(|| format!("cannot move {}", path.display()))?;
         }
         Ok(())
+    }
+
+    /// Removes what the edge last served from. Where that fails, the edge's next picture replaces it.
+    pub(crate) fn forget_picture(&self) {
+        let _ = fs::remove_file(self.edge().join("picture.json"));
     }
 
     /// Forgets the cluster: everything but the folder itself.

@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::folder::Folder;
 use crate::member::Member;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, RwLock, RwLockReadGuard};
 use tokio::sync::Mutex;
 use tonic::Status;
 
@@ -14,8 +14,15 @@ pub(crate) struct Host {
     /// Held while the host founds, joins or leaves a cluster.
     pub(crate) changing: Mutex<()>,
     member: RwLock<Option<Arc<Member>>>,
-    /// Why this host cannot take part under the identity it has.
-    broken: RwLock<Option<String>>,
+    absence: RwLock<Option<Absence>>,
+}
+
+/// Why a host that was a node is none at the moment.
+enum Absence {
+    /// It cannot take part under the identity it has, because of this.
+    Broken(String),
+    /// The cluster removed it.
+    Removed,
 }
 
 impl Host {
@@ -25,7 +32,7 @@ impl Host {
             folder,
             changing: Mutex::default(),
             member: RwLock::default(),
-            broken: RwLock::default(),
+            absence: RwLock::default(),
         })
     }
 
@@ -35,25 +42,42 @@ impl Host {
     }
 
     fn nobody(&self) -> Status {
-        match &*self.broken.read().expect("no panic while held") {
-            Some(why) => Status::failed_precondition(why.clone()),
-            None => Status::failed_precondition(
-                "this host belongs to no cluster yet: found one with `clusterctl init`, or join one with `clusterctl join`",
-            ),
-        }
+        Status::failed_precondition(match &*self.absence() {
+            Some(Absence::Broken(why)) => why.clone(),
+            Some(Absence::Removed) => "this node was removed from the cluster: its containers were stopped, its named volumes are kept; `clusterctl join` brings it back as a new node".into(),
+            None => "this host belongs to no cluster yet: found one with `clusterctl init`, or join one with `clusterctl join`".into(),
+        })
+    }
+
+    fn absence(&self) -> RwLockReadGuard<'_, Option<Absence>> {
+        self.absence.read().expect("no panic while held")
     }
 
     /// Whether this host waits to come back under a new identity.
     pub(crate) fn is_broken(&self) -> bool {
-        self.broken.read().expect("no panic while held").is_some()
+        matches!(*self.absence(), Some(Absence::Broken(_)))
+    }
+
+    /// Whether the cluster removed this host, which has belonged to none since.
+    pub(crate) fn is_removed(&self) -> bool {
+        matches!(*self.absence(), Some(Absence::Removed))
     }
 
     /// Notes, or forgets, why this host cannot take part.
     pub(crate) fn set_broken(&self, why: Option<String>) {
-        *self.broken.write().expect("no panic while held") = why;
+        *self.absence.write().expect("no panic while held") = why.map(Absence::Broken);
     }
 
+    /// Notes, or forgets, that the cluster removed this host.
+    pub(crate) fn set_removed(&self, removed: bool) {
+        *self.absence.write().expect("no panic while held") = removed.then_some(Absence::Removed);
+    }
+
+    /// Makes this host a member, or none.
     pub(crate) fn set_member(&self, member: Option<Arc<Member>>) {
+        if member.is_some() {
+            self.set_broken(None);
+        }
         *self.member.write().expect("no panic while held") = member;
     }
 }

@@ -1,7 +1,7 @@
 //! Listening: the control port (mutual TLS) and the Unix socket, as streams of connections that know
 //! who is at their far end. Handshakes run side by side and with a deadline, so a slow one blocks nobody.
 
-use crate::caller::Caller;
+use crate::caller::{Caller, FarEnd};
 use anyhow::Context as _;
 use identity::{Peer, Tls};
 use std::collections::BTreeMap;
@@ -31,6 +31,8 @@ const HANDSHAKES_OF_ONE: usize = 32;
 const GUESTS: usize = 64;
 const GUESTS_OF_ONE: usize = 16;
 const GUEST_AGE: Duration = Duration::from_secs(60);
+/// Where groups are listed.
+const GROUPS: &str = "/etc/group";
 /// Pause after an accept failed, for want of file descriptors say.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -38,6 +40,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub(crate) struct Connection {
     stream: Box<dyn Stream>,
     caller: Caller,
+    source: Option<IpAddr>,
     guest: Option<Guest>,
 }
 
@@ -64,10 +67,10 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 impl Connected for Connection {
-    type ConnectInfo = Caller;
+    type ConnectInfo = FarEnd;
 
-    fn connect_info(&self) -> Caller {
-        self.caller.clone()
+    fn connect_info(&self) -> FarEnd {
+        FarEnd { caller: self.caller.clone(), source: self.source }
     }
 }
 
@@ -139,7 +142,7 @@ async fn accept(
         let Some(place) = sources.enter(from.ip(), HANDSHAKES_OF_ONE) else { continue };
         let (tls, sender, door) = (Arc::clone(tls), sender.clone(), door.clone());
         tokio::spawn(async move {
-            let shaken = tokio::time::timeout(HANDSHAKE, handshake(stream, &tls)).await;
+            let shaken = tokio::time::timeout(HANDSHAKE, handshake(stream, from.ip(), &tls)).await;
             drop((slot, place));
             if let Ok(Ok(connection)) = shaken
                 && let Some(connection) = door.admit(connection, from.ip())
@@ -215,7 +218,7 @@ fn source(ip: IpAddr) -> IpAddr {
     }
 }
 
-async fn handshake(stream: TcpStream, tls: &Tls) -> io::Result<Connection> {
+async fn handshake(stream: TcpStream, from: IpAddr, tls: &Tls) -> io::Result<Connection> {
     stream.set_nodelay(true)?;
     let stream = TlsAcceptor::from(tls.server_config()).accept(stream).await?;
     let caller =
@@ -223,17 +226,20 @@ async fn handshake(stream: TcpStream, tls: &Tls) -> io::Result<Connection> {
             Some(peer) => Caller::Certified(peer),
             None => Caller::Nobody,
         };
-    Ok(Connection { stream: Box::new(stream), caller, guest: None })
+    Ok(Connection { stream: Box::new(stream), caller, source: Some(source(from)), guest: None })
 }
 
 /// Listens on the Unix socket; mode 0660, so that a group can be given the right to administer.
-pub(crate) fn local(path: &Path) -> anyhow::Result<Incoming> {
+pub(crate) fn local(path: &Path, group: Option<&str>) -> anyhow::Result<Incoming> {
+    let group = group.map(group_number).transpose()?;
     if path.exists() {
         std::fs::remove_file(path)
             .with_context(|| format!("cannot replace the socket {}", path.display()))?;
     }
     let listener = UnixListener::bind(path)
         .with_context(|| format!("cannot listen on the socket {}", path.display()))?;
+    std::os::unix::fs::chown(path, None, group)
+        .with_context(|| format!("cannot give the socket {} to its group", path.display()))?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
     let (sender, receiver) = mpsc::channel(16);
     tokio::spawn(async move {
@@ -245,6 +251,23 @@ pub(crate) fn local(path: &Path) -> anyhow::Result<Incoming> {
     Ok(ReceiverStream::new(receiver))
 }
 
+/// The number of a group that is named, or given by its number.
+fn group_number(group: &str) -> anyhow::Result<u32> {
+    if let Ok(number) = group.parse() {
+        return Ok(number);
+    }
+    let groups =
+        std::fs::read_to_string(GROUPS).with_context(|| format!("cannot read {GROUPS}"))?;
+    listed_group(&groups, group)
+        .with_context(|| format!("socket_group: there is no group {group} in {GROUPS}"))
+}
+
+/// The number of a group in the form of group(5): `name:password:number:members`.
+fn listed_group(groups: &str, name: &str) -> Option<u32> {
+    let line = groups.lines().find(|line| line.split(':').next() == Some(name))?;
+    line.split(':').nth(2)?.parse().ok()
+}
+
 /// Takes in connections, for ever.
 async fn accept_local(listener: &UnixListener, sender: &mpsc::Sender<io::Result<Connection>>) {
     loop {
@@ -253,7 +276,8 @@ async fn accept_local(listener: &UnixListener, sender: &mpsc::Sender<io::Result<
             continue;
         };
         let stream = Box::new(stream);
-        let _ = sender.send(Ok(Connection { stream, caller: Caller::Local, guest: None })).await;
+        let caller = Caller::Local;
+        let _ = sender.send(Ok(Connection { stream, caller, source: None, guest: None })).await;
     }
 }
 
@@ -282,12 +306,21 @@ mod tests {
         assert_eq!(of("::ffff:10.0.0.1"), of("10.0.0.1"));
     }
 
+    #[test]
+    fn groups_are_found_by_name_or_number() {
+        let groups = "root:x:0:\nops:x:1005:ann,bob\nopsy:x:7:\n";
+        assert_eq!(listed_group(groups, "ops"), Some(1005));
+        assert_eq!(listed_group(groups, "op"), None);
+        assert_eq!(group_number("42").unwrap(), 42);
+        assert!(group_number("no such group").is_err());
+    }
+
     #[tokio::test]
     async fn guests_are_few_and_leave_in_time() {
         let door = Door { slots: Arc::new(Semaphore::new(1)), sources: Sources::default() };
         let connection = |caller| {
             let (near, far) = tokio::io::duplex(64);
-            (Connection { stream: Box::new(near), caller, guest: None }, far)
+            (Connection { stream: Box::new(near), caller, source: None, guest: None }, far)
         };
         let from = "10.0.0.1".parse().unwrap();
         let (first, _far) = connection(Caller::Nobody);

@@ -1,7 +1,7 @@
 //! Opens the replicated log with what this node has: its folder, its identity, its connections; and puts
 //! its service behind the control port, where it answers while this node is a manager.
 
-use crate::caller::{Caller, Right};
+use crate::caller::{Caller, FarEnd, Right};
 use crate::folder::NodeFile;
 use crate::node::Node;
 use anyhow::Context;
@@ -27,7 +27,7 @@ pub(crate) async fn open(node: &Arc<Node>, file: &NodeFile) -> anyhow::Result<Lo
 pub(crate) fn service(node: &Arc<Node>, log: &Log) -> RaftService {
     let roster = node.roster.clone();
     let check: PeerCheck = Arc::new(move |extensions| {
-        let caller = extensions.get::<Caller>().unwrap_or(&Caller::Nobody);
+        let caller = extensions.get::<FarEnd>().map_or(&Caller::Nobody, |far| &far.caller);
         roster.node(caller, Right::Manager)
     });
     log.service(check)

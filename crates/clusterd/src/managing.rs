@@ -2,7 +2,6 @@
 //! says. Decides nothing.
 
 use crate::clock;
-use crate::serve::admit::ATTEMPTS;
 use crate::serve::members::Limits;
 use crate::tasks::Tasks;
 use api::v1;
@@ -16,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tonic::Status;
 use tracing::{debug, info, warn};
 
@@ -37,8 +36,6 @@ pub(crate) struct Managing {
     pub(crate) cluster_key: ClusterKey,
     pub(crate) sealer: Sealer,
     pub(crate) settings: Settings,
-    /// Places for wrong join tokens that are paused over.
-    pub(crate) joining: Semaphore,
     /// How much each node may ask for.
     pub(crate) limits: Limits,
     /// Who is to hold the log, as last decided.
@@ -70,7 +67,6 @@ impl Managing {
             cluster_key,
             manager: Mutex::new(Manager::new(me, timers.clone(), settings.clone(), clock::now())),
             settings,
-            joining: Semaphore::new(ATTEMPTS),
             limits: Limits::default(),
             wish: watch::Sender::default(),
             outputs,

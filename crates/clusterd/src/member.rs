@@ -51,13 +51,7 @@ impl Member {
         file: NodeFile,
         found: Option<Found>,
     ) -> anyhow::Result<Self> {
-        let read = |path: std::path::PathBuf| {
-            std::fs::read_to_string(&path)
-                .with_context(|| format!("cannot read {}", path.display()))
-        };
-        let authority = read(folder.authority())?;
-        let tls = Tls::new(&read(folder.certificate())?, &read(folder.key())?, &authority)
-            .context("the node's certificate or key is damaged; rejoin with `clusterctl join --replace NAME`")?;
+        let (tls, authority) = identity(&folder)?;
         let engine = docker::Engine::open(&config.docker_socket, file.cluster.clone());
         let node = Arc::new(Node::new(
             Arc::clone(&config),
@@ -127,6 +121,17 @@ impl Member {
     }
 }
 
+/// The node's identity and its authority's certificate, as they lie on the disk.
+fn identity(folder: &Folder) -> Result<(Tls, String), BadIdentity> {
+    let read = |path: std::path::PathBuf| {
+        std::fs::read_to_string(&path).map_err(|e| BadIdentity(format!("{}: {e}", path.display())))
+    };
+    let authority = read(folder.authority())?;
+    let tls = Tls::new(&read(folder.certificate())?, &read(folder.key())?, &authority)
+        .map_err(|e| BadIdentity(e.to_string()))?;
+    Ok((tls, authority))
+}
+
 /// Opens the log of a manager, founds the cluster where it is to be founded, and starts its duties.
 pub(crate) async fn start_managing(node: &Arc<Node>, found: Option<Found>) -> anyhow::Result<()> {
     let file = node.file();
@@ -167,4 +172,23 @@ fn restore(node: &Node) -> anyhow::Result<Agent> {
         Some(snapshot) => Agent::restore(file.node, file.cluster, settings, snapshot),
         None => Agent::new(file.node, file.cluster, settings),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_that_is_lost_or_damaged_says_how_to_come_back() {
+        let dir = std::env::temp_dir().join(format!("clusterd-identity-{}", std::process::id()));
+        let folder = Folder::open(&dir).unwrap();
+        let told = |folder: &Folder| identity(folder).err().map(|why| why.to_string());
+        let lost = told(&folder).unwrap();
+        assert!(lost.contains("authority.pem") && lost.contains("join --replace"), "{lost}");
+        for path in [folder.authority(), folder.certificate(), folder.key()] {
+            std::fs::write(path, "not PEM").unwrap();
+        }
+        assert!(told(&folder).unwrap().contains("join --replace"));
+        std::fs::remove_dir_all(dir).unwrap();
+    }
 }

@@ -10,6 +10,7 @@ use identity::Tls;
 use model::{NodeId, Peer, Role};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, RwLock};
+use tokio::sync::watch;
 use tonic::Status;
 
 /// A member of a cluster, as its parts see it.
@@ -26,6 +27,8 @@ pub(crate) struct Node {
     pub(crate) managing_tasks: Tasks,
     /// What it last said of itself.
     pub(crate) told: Mutex<Option<model::Facts>>,
+    /// Whether the cluster has removed this node, for certain.
+    removed: watch::Sender<bool>,
     file: Mutex<NodeFile>,
     peers: RwLock<Arc<Vec<Peer>>>,
     managing: RwLock<Option<Arc<Managing>>>,
@@ -51,6 +54,7 @@ impl Node {
             tasks: Tasks::default(),
             managing_tasks: Tasks::default(),
             told: Mutex::default(),
+            removed: watch::Sender::new(false),
             file: Mutex::new(file),
             peers: RwLock::default(),
             managing: RwLock::default(),
@@ -66,6 +70,17 @@ impl Node {
         self.file.lock().expect("no panic while held").node
     }
 
+    /// A member has said that this node was removed.
+    pub(crate) fn set_removed(&self) {
+        self.removed.send_replace(true);
+    }
+
+    /// Completes once this node was removed from the cluster.
+    pub(crate) async fn removed(&self) {
+        // It cannot be closed: this node holds the sending end.
+        let _ = self.removed.subscribe().wait_for(|removed| *removed).await;
+    }
+
     /// The authority's certificate, PEM.
     pub(crate) fn tls_authority(&self) -> String {
         self.authority.clone()
@@ -74,9 +89,10 @@ impl Node {
     /// What this node does as a manager; an error a person can act on when it is none.
     pub(crate) fn managing(&self) -> Result<Arc<Managing>, Status> {
         self.managing.read().expect("no panic while held").clone().ok_or_else(|| {
-            Status::failed_precondition(
-                "this node is a worker; ask a manager (`clusterctl` on one, or with --context)",
-            )
+            let managers = managers_of(&self.peers());
+            Status::failed_precondition(format!(
+                "this node is a worker; ask a manager{managers} (`clusterctl` there, or from here with --context)"
+            ))
         })
     }
 
@@ -116,5 +132,32 @@ impl Node {
         let mut managers = file.managers.clone();
         managers.sort_by_key(|(id, _)| (*id != file.node, *id));
         managers
+    }
+}
+
+/// The managers by name and address, as far as they are known: `: host1 (10.0.0.11), ...`.
+fn managers_of(peers: &[Peer]) -> String {
+    let managers = peers.iter().filter(|p| p.role == Role::Manager);
+    let named: Vec<String> = managers.map(|p| format!("{} ({})", p.name, p.control.ip())).collect();
+    if named.is_empty() { String::new() } else { format!(": {}", named.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_names_the_managers() {
+        let peer = |n: u64, role| Peer {
+            id: NodeId(n),
+            name: format!("host{n}").parse().unwrap(),
+            role,
+            readiness: model::Readiness::Ready,
+            control: ([10, 0, 0, 10 + n as u8], 7070).into(),
+            edge: ([10, 0, 0, 10 + n as u8], 7071).into(),
+        };
+        let peers = [peer(1, Role::Manager), peer(2, Role::Worker), peer(3, Role::Manager)];
+        assert_eq!(managers_of(&peers), ": host1 (10.0.0.11), host3 (10.0.0.13)");
+        assert_eq!(managers_of(&[]), "");
     }
 }

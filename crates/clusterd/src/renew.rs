@@ -10,7 +10,7 @@ use api::v1;
 use identity::KeyRequest;
 use std::sync::Arc;
 use std::time::Duration;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 /// Between two looks at the certificate.
 const LOOK: Duration = Duration::from_secs(600);
@@ -25,6 +25,9 @@ pub(crate) async fn keep_renewing(node: Arc<Node>, session: Arc<Session>, edge: 
                     edge.rotate(&node);
                     info!("certificate renewed");
                 }
+                Err(_) if expired(&node) => error!(
+                    "this node's certificate has expired, and no manager listens to it any more; on this host `clusterctl leave --force`, then `clusterctl join --replace NAME`"
+                ),
                 Err(why) => warn!(
                     why = format!("{why:#}"),
                     "the certificate is due and could not be renewed yet"
@@ -33,6 +36,11 @@ pub(crate) async fn keep_renewing(node: Arc<Node>, session: Arc<Session>, edge: 
         }
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// Whether the certificate ran out before it could be renewed: the host was off for too long.
+fn expired(node: &Node) -> bool {
+    node.tls.validity().is_ok_and(|v| clock::system() > v.not_after)
 }
 
 /// Asks for a new certificate for the same key, keeps it and puts it into use.

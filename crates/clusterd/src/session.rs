@@ -2,6 +2,7 @@
 //! contact with a leader is left when another has.
 
 use crate::agenting::{Agenting, Outgoing};
+use crate::caller;
 use crate::clock;
 use crate::node::Node;
 use crate::tasks::Tasks;
@@ -56,12 +57,28 @@ impl Session {
             if let Some(manager) = managers.get(turn % managers.len().max(1))
                 && let Err(why) = self.attend(*manager).await
             {
-                note(*manager, &why, &mut refused);
+                self.note(*manager, &why, &mut refused);
             }
             self.through.send_replace(None);
             turn += 1;
             tokio::time::sleep(PAUSE).await;
         }
+    }
+
+    /// Notes why a session ended. A node that was removed ends its membership; a refusal that does not say so
+    /// for certain is told once, loudly: this node runs on what it had.
+    fn note(&self, manager: (NodeId, SocketAddr), why: &anyhow::Error, refused: &mut bool) {
+        let status = why.downcast_ref::<tonic::Status>();
+        let denied = status.is_some_and(|s| s.code() == Code::PermissionDenied);
+        let file = self.node.file();
+        if status.is_some_and(|s| caller::says_removed(s, &file.cluster, file.node)) {
+            self.node.set_removed();
+        } else if denied && !*refused {
+            warn!(manager = manager.0.0, %why, "this node is refused; if that stays so, `clusterctl leave --force` here, then join again");
+        } else {
+            debug!(manager = manager.0.0, %why, "session ended");
+        }
+        *refused = denied;
     }
 
     /// One stream, until it ends, falls silent or turns stale. Always an error.
@@ -119,18 +136,6 @@ impl Session {
         debug!(accepted, took_ms = clock::now().since(began).as_millis() as u64, "report");
         accepted
     }
-}
-
-/// A node that was removed is told so once, loudly: it runs on what it had, and nothing will change that.
-fn note(manager: (NodeId, SocketAddr), why: &anyhow::Error, refused: &mut bool) {
-    let denied =
-        why.downcast_ref::<tonic::Status>().is_some_and(|s| s.code() == Code::PermissionDenied);
-    if denied && !*refused {
-        warn!(manager = manager.0.0, %why, "the cluster does not know this node (any more); `clusterctl leave --force` here, then join again");
-    } else {
-        debug!(manager = manager.0.0, %why, "session ended");
-    }
-    *refused = denied;
 }
 
 pub(crate) fn client(channel: Channel) -> MembersClient<Channel> {

@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::folder::Folder;
 use agent::{Action, ActionResult, Container};
 use anyhow::bail;
+use futures::future::join_all;
 use std::time::Duration;
 use tracing::{info, warn};
 
@@ -31,26 +32,28 @@ pub(crate) async fn uninstall(config: &Config) -> anyhow::Result<()> {
 
 pub(crate) async fn remove_containers(engine: &docker::Engine) -> anyhow::Result<()> {
     let found = engine.observe().await?;
-    for container in &found.containers {
-        let Container { id, task, .. } = container.clone();
-        let stop = Action::Stop { task, container: id.clone(), grace: GRACE };
-        let stopped = engine.execute(&stop).await;
-        let removed = engine.execute(&Action::Remove { task, container: id }).await;
-        for result in [stopped, removed] {
-            if let ActionResult::Again(why)
-            | ActionResult::Never(why)
-            | ActionResult::Unanswered(why) = result
-            {
-                warn!(%why, "container of task {task}");
-            }
-        }
-    }
+    // Side by side: each may take its time to stop.
+    join_all(found.containers.iter().map(|container| remove(engine, container))).await;
     for project in found.networks {
         let name = agent::network_name(&project);
         let cluster = engine.cluster().clone();
         engine.execute(&Action::RemoveNetwork { project, name, cluster }).await;
     }
     Ok(())
+}
+
+async fn remove(engine: &docker::Engine, container: &Container) {
+    let (task, id) = (container.task, container.id.clone());
+    let stop = Action::Stop { task, container: id.clone(), grace: GRACE };
+    let stopped = engine.execute(&stop).await;
+    let removed = engine.execute(&Action::Remove { task, container: id }).await;
+    for result in [stopped, removed] {
+        if let ActionResult::Again(why) | ActionResult::Never(why) | ActionResult::Unanswered(why) =
+            result
+        {
+            warn!(%why, "container of task {task}");
+        }
+    }
 }
 
 /// Ends the edge by the process number that its status told the daemon.

@@ -17,6 +17,13 @@ pub struct Route {
     pub backends: Vec<Backend>,
 }
 
+impl Route {
+    /// The port at which a replica behind this route answers.
+    pub fn target(&self, backend: &Backend) -> u16 {
+        backend.target.unwrap_or(self.port.target)
+    }
+}
+
 /// A replica behind a published port.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Backend {
@@ -26,6 +33,10 @@ pub struct Backend {
     pub node: NodeId,
     /// Its address on that node's bridge.
     pub address: IpAddr,
+    /// Its port there: that of its own generation, which differs from the route's while a change of it
+    /// rolls out. Absent in what an older build wrote; see [`Route::target`].
+    #[serde(default)]
+    pub target: Option<u16>,
     /// May get new connections: running, healthy, wanted, on a node that is ready. When it may not,
     /// open connections are left to finish.
     pub serving: bool,

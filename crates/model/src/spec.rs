@@ -305,6 +305,13 @@ pub struct Port {
     pub host_ip: Option<IpAddr>,
 }
 
+impl Port {
+    /// Whether it is answered on every node: TCP, and not on the replica's node only.
+    pub fn ingress_tcp(&self) -> bool {
+        self.mode == PortMode::Ingress && self.protocol == Protocol::Tcp
+    }
+}
+
 /// Transport of a published port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Protocol {
@@ -343,6 +350,20 @@ impl ServiceSpec {
     /// Whether a copy keeps data of its own: one with a writable named volume.
     pub fn stateful(&self) -> bool {
         self.writable_volumes().next().is_some()
+    }
+
+    /// The port of a copy that answers where `wished`, a TCP port of some generation, is published: of two on
+    /// several addresses the very same, else one that was as widely published, or that is the same in the
+    /// container. So a change of the address shows nothing to others that nobody wished to show.
+    pub fn target_behind(&self, wished: &Port) -> Option<u16> {
+        let behind = |p: &&Port| {
+            p.ingress_tcp()
+                && p.published == wished.published
+                && (p.host_ip.is_none_or(|ip| Some(ip) == wished.host_ip)
+                    || p.target == wished.target)
+        };
+        let same = |p: &&Port| behind(p) && p.host_ip == wished.host_ip;
+        self.ports.iter().find(same).or_else(|| self.ports.iter().find(behind)).map(|p| p.target)
     }
 
     /// Host ports that a copy takes on its own node.

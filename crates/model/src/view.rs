@@ -1,9 +1,9 @@
 //! A view: all that one node needs to know, cut out of the state.
 
 use crate::{
-    Backend, ClusterId, Node, NodeId, NodeName, PortMode, ProjectName, Protocol, Readiness, Role,
-    Route, ServiceName, ServiceSpec, Slot, State, Task, TaskId, TaskState, Time, VolumeKey,
-    VolumeSpec, Wanted,
+    Backend, ClusterId, Node, NodeId, NodeName, Port, ProjectName, Readiness, Role, Route, Service,
+    ServiceName, ServiceSpec, Slot, State, Task, TaskId, TaskState, Time, VolumeKey, VolumeSpec,
+    Wanted,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -161,31 +161,33 @@ impl State {
     fn routes(&self) -> Vec<Route> {
         let mut routes = Vec::new();
         for service in self.services.values() {
-            let published =
-                |p: &&crate::Port| p.mode == PortMode::Ingress && p.protocol == Protocol::Tcp;
-            let ports: Vec<crate::Port> =
-                service.spec().ports.iter().filter(published).copied().collect();
-            if ports.is_empty() || service.removed && self.tasks_of(service.id).next().is_none() {
+            if service.removed && self.tasks_of(service.id).next().is_none() {
                 continue;
             }
-            let backends: Vec<Backend> =
-                self.tasks_of(service.id).filter_map(|task| self.backend(task)).collect();
-            routes.extend(ports.into_iter().map(|port| Route {
-                project: service.project.clone(),
-                service: service.name.clone(),
-                port,
-                backends: backends.clone(),
+            let ports = service.spec().ports.iter().filter(|p| p.ingress_tcp());
+            routes.extend(ports.map(|port| {
+                Route {
+                    project: service.project.clone(),
+                    service: service.name.clone(),
+                    port: *port,
+                    backends: self
+                        .tasks_of(service.id)
+                        .filter_map(|task| self.backend(service, task, port))
+                        .collect(),
+                }
             }));
         }
         routes
     }
 
-    fn backend(&self, task: &Task) -> Option<Backend> {
+    /// A task behind a published port; `None` when its generation does not publish that.
+    fn backend(&self, service: &Service, task: &Task, port: &Port) -> Option<Backend> {
         let node = self.nodes.get(&task.node)?;
         let holds_connections = matches!(task.state, TaskState::Running | TaskState::Stopping);
         let address = task.address.filter(|_| holds_connections)?;
+        let target = service.spec_of(task.generation).target_behind(port)?;
         let serving = task.serving() && node.readiness == Readiness::Ready;
-        Some(Backend { task: task.id, node: node.id, address, serving })
+        Some(Backend { task: task.id, node: node.id, address, target: Some(target), serving })
     }
 }
 

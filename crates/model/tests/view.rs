@@ -52,6 +52,43 @@ fn only_what_serves_gets_new_connections() {
 }
 
 #[test]
+fn each_replica_answers_at_the_port_of_its_own_generation() {
+    let mut log = log();
+    let old = log.create("shop", "web", 1, 1).unwrap();
+    let ports = vec![Port { target: 8081, ..published(8080) }, published(9090)];
+    let mut spec = ServiceSpec { ports, ..service() };
+    spec.container.image.reference = "web:2".into();
+    log.apply(deploy("shop", &[("web", spec)]));
+    let new = log.create("shop", "web", 2, 1).unwrap();
+    for task in [old, new] {
+        log.report(1, task, TaskState::Running, true);
+    }
+    let view = log.state.view_for(NodeId(1), &log.state.shared());
+    let behind = |port: u16| -> Vec<(TaskId, u16)> {
+        let route = view.routes.iter().find(|r| r.port.published == port).unwrap();
+        route.backends.iter().map(|b| (b.task, route.target(b))).collect()
+    };
+    assert_eq!(behind(8080), [(old, 80), (new, 8081)]);
+    assert_eq!(behind(9090), [(new, 80)], "the old generation does not publish it");
+}
+
+#[test]
+fn a_change_of_the_address_shows_nothing_that_was_kept_private() {
+    let at = |ip: Option<[u8; 4]>, target| Port {
+        host_ip: ip.map(Into::into),
+        target,
+        ..published(8080)
+    };
+    let (local, other) = (Some([127, 0, 0, 1]), Some([10, 0, 0, 1]));
+    let spec = |ports: &[Port]| ServiceSpec { ports: ports.to_vec(), ..service() };
+    assert_eq!(spec(&[at(None, 80)]).target_behind(&at(local, 81)), Some(80), "was wider");
+    assert_eq!(spec(&[at(local, 80)]).target_behind(&at(None, 80)), Some(80), "now wished");
+    assert_eq!(spec(&[at(local, 90)]).target_behind(&at(None, 80)), None, "never wished");
+    let both = spec(&[at(other, 80), at(local, 90)]);
+    assert_eq!(both.target_behind(&at(local, 80)), Some(90), "the very same address first");
+}
+
+#[test]
 fn a_volume_that_held_data_is_marked() {
     let mut log = log();
     let mut spec = service();

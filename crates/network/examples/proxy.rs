@@ -85,6 +85,7 @@ fn picture(
         task: TaskId { index: 1, position: 0 },
         node: NodeId(home),
         address: replica.ip(),
+        target: None,
         serving: true,
     };
     let route = Route {

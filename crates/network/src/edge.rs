@@ -3,18 +3,17 @@
 use crate::control::{self, FromEdge, ToEdge};
 use crate::core::Core;
 use crate::disk;
+use crate::footing::Footing;
 use crate::inbound;
 use crate::lane::Lane;
-use crate::limits::{CONNECTIONS, GIVE_UP, HOLD};
+use crate::limits::{BIND_AGAIN, BIND_AGAIN_MAX, CONNECTIONS, GIVE_UP, HOLD};
 use crate::picture::{Current, Picture};
 use crate::remark::Remark;
 use crate::security::{IdentityFiles, Security};
 use crate::socket::Listener;
 use crate::status::Status;
-use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -109,6 +108,7 @@ pub enum Error {
 pub struct Edge {
     core: Arc<Core>,
     address: SocketAddr,
+    footing: Footing,
     /// Ends accepting, and the daemon's connections.
     taking: CancellationToken,
     /// Ends what is carried.
@@ -117,21 +117,25 @@ pub struct Edge {
 
 impl Edge {
     /// Starts an edge on the current tokio runtime, with threads of its own for carrying. It serves at once
-    /// from the picture that it had when it last ran.
+    /// from the picture that it had when it last ran. While another process holds the port for other edges, an
+    /// edge that is about to leave say, it does without and takes the port as soon as it is free.
     pub async fn start(config: Config) -> Result<Self, Error> {
-        let control = listen(&config.control).await?;
+        let (footing, control) = Footing::take(&config.control).await?;
         let address = config.address;
-        let bound = Listener::bind_to(address).and_then(|l| Ok((l.address()?, l)));
-        let (address, peers) = bound.map_err(|source| Error::Address { address, source })?;
+        let bound = Listener::bind_to(address).and_then(|l| Ok((l.address()?, Some(l))));
+        let (address, peers) = match bound {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => (address, None),
+            bound => bound.map_err(|source| Error::Address { address, source })?,
+        };
         let (taking, carrying) = (CancellationToken::new(), CancellationToken::new());
         let lanes = (0..lanes(config.lanes)).map(|n| Lane::start(n, carrying.clone()));
         let lanes = lanes.collect::<io::Result<_>>().map_err(|source| Error::Lane { source })?;
         let core = Arc::new(Core::new(config, lanes));
         recall(&core);
-        spawn(&taking, inbound::accept(Arc::clone(&core), peers));
+        spawn(&taking, take_peers(Arc::clone(&core), address, peers));
         spawn(&taking, remember(Arc::clone(&core), core.picture.subscribe()));
         spawn(&taking, obey(Arc::clone(&core), control, taking.clone()));
-        Ok(Self { core, address, taking, carrying })
+        Ok(Self { core, address, footing, taking, carrying })
     }
 
     /// Runs an edge until `stop` completes, then lets open connections finish for `drain` at most.
@@ -144,6 +148,12 @@ impl Edge {
         stop.await;
         edge.drain(drain).await;
         Ok(())
+    }
+
+    /// Completes once no daemon can find this edge any more: its control socket was removed, or is another
+    /// edge's. It then serves an old picture and keeps the ports from its successor, and is to be drained.
+    pub async fn orphaned(&self) {
+        self.footing.lost().await;
     }
 
     /// Where it takes connections from other edges.
@@ -194,22 +204,6 @@ fn spawn(end: &CancellationToken, work: impl Future<Output = ()> + Send + 'stati
     tokio::spawn(async move { end.run_until_cancelled(work).await });
 }
 
-/// Makes the control socket under another name, closes it to others, and only then gives it its name.
-async fn listen(path: &Path) -> Result<UnixListener, Error> {
-    if UnixStream::connect(path).await.is_ok() {
-        return Err(Error::Running { path: path.into() });
-    }
-    let make = || {
-        let beside = path.with_extension("new");
-        let _ = fs::remove_file(&beside);
-        let listener = UnixListener::bind(&beside)?;
-        fs::set_permissions(&beside, fs::Permissions::from_mode(0o600))?;
-        fs::rename(&beside, path)?;
-        Ok(listener)
-    };
-    make().map_err(|source| Error::Control { path: path.into(), source })
-}
-
 /// Serves from the picture on disk.
 fn recall(core: &Arc<Core>) {
     match disk::load(&core.config.picture) {
@@ -219,6 +213,30 @@ fn recall(core: &Arc<Core>) {
         Ok(None) => {}
         Err(error) => core.remark(&Remark::PictureUnreadable { why: error.to_string() }),
     }
+}
+
+/// Takes connections from other edges, once their port is free.
+async fn take_peers(core: Arc<Core>, address: SocketAddr, bound: Option<Listener>) {
+    let mut bound: io::Result<_> = bound.ok_or_else(|| io::ErrorKind::AddrInUse.into());
+    let mut wait = BIND_AGAIN;
+    let mut refused = false;
+    let peers = loop {
+        match bound {
+            Ok(peers) => break peers,
+            Err(error) if !refused => {
+                refused = true;
+                core.remark(&Remark::EdgePortRefused { address, why: error.to_string() });
+            }
+            Err(_) => {}
+        }
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(BIND_AGAIN_MAX);
+        bound = Listener::bind_to(address);
+    };
+    if refused {
+        core.remark(&Remark::EdgePortOpen { address });
+    }
+    inbound::accept(core, peers).await;
 }
 
 /// Keeps the newest picture on disk. Serving never waits for it.

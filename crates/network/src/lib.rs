@@ -22,6 +22,7 @@ mod disk;
 mod door;
 mod edge;
 mod feed;
+mod footing;
 mod inbound;
 mod lane;
 pub mod limits;

@@ -80,3 +80,5 @@ pub const STATUS_EVERY: Duration = ms(1_000);
 pub const STATUS_LATE: Duration = ms(5_000);
 /// First wait before the daemon dials an edge that does not answer; doubled up to [`STATUS_EVERY`].
 pub const EDGE_AGAIN: Duration = ms(50);
+/// How often an edge looks whether its control socket is still its own.
+pub const FOOTING: Duration = ms(500);

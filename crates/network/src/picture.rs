@@ -131,7 +131,7 @@ impl Current {
 fn local(picture: &Picture) -> impl Iterator<Item = ((TaskId, u16), (IpAddr, bool))> + '_ {
     let here = move |b: &&Backend| b.node == picture.node;
     picture.routes.iter().flat_map(move |route| {
-        let target = route.port.target;
-        route.backends.iter().filter(here).map(move |b| ((b.task, target), (b.address, b.serving)))
+        let place = move |b: &Backend| ((b.task, route.target(b)), (b.address, b.serving));
+        route.backends.iter().filter(here).map(place)
     })
 }

@@ -29,6 +29,19 @@ pub enum Remark {
         /// The port.
         bind: Bind,
     },
+    /// The port for other edges cannot be listened on; it is tried again until it can. Meanwhile other nodes do
+    /// not reach the replicas here.
+    EdgePortRefused {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        why: String,
+    },
+    /// The port for other edges, refused before, is listened on.
+    EdgePortOpen {
+        /// The address.
+        address: SocketAddr,
+    },
     /// A replica did not take a connection and gets none for a while.
     Ejected {
         /// The replica's task.

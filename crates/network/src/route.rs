@@ -19,9 +19,9 @@ pub(crate) struct Served {
 
 #[derive(Debug, Default)]
 struct Table {
-    port: u16,
     balancer: Balancer,
-    places: BTreeMap<TaskId, (NodeId, IpAddr)>,
+    /// Where each is dialled: its node, address and port there.
+    places: BTreeMap<TaskId, (NodeId, IpAddr, u16)>,
 }
 
 /// A replica that was picked for a connection.
@@ -53,8 +53,8 @@ impl Served {
 
     pub(crate) fn set(&self, route: &Route) {
         let mut table = self.table();
-        table.port = route.port.target;
-        table.places = route.backends.iter().map(|b| (b.task, (b.node, b.address))).collect();
+        let place = |b: &model::Backend| (b.task, (b.node, b.address, route.target(b)));
+        table.places = route.backends.iter().map(place).collect();
         table.balancer.set(route.backends.iter().map(|b| (b.task, b.node, b.serving)));
     }
 
@@ -68,8 +68,7 @@ impl Served {
         let mut table = self.table();
         let task = table.balancer.pick(now, tried)?;
         let ticket = Ticket { served: Arc::clone(self), task: Some(task) };
-        let &(node, address) = table.places.get(&task).expect("what serves is listed");
-        let port = table.port;
+        let &(node, address, port) = table.places.get(&task).expect("what serves is listed");
         Some((ticket, Target { task, node, address, port, remote: node != here }))
     }
 

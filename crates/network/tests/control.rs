@@ -117,6 +117,16 @@ fn a_view_makes_a_picture() {
     assert_eq!(Picture::from(&view), picture(4, &routes, &[(1, edge.parse().unwrap())]));
 }
 
+#[test]
+fn a_picture_of_an_older_build_is_read_with_the_routes_ports() {
+    let shown = picture(9, &[route(80, 8080, &[backend(1, 1, true)])], &[]);
+    let mut older = serde_json::to_value(&shown).unwrap();
+    let backend = older["routes"][0]["backends"][0].as_object_mut().unwrap();
+    assert!(backend.remove("target").is_some());
+    let read: Picture = serde_json::from_value(older).unwrap();
+    assert_eq!(read.routes[0].target(&read.routes[0].backends[0]), 8080);
+}
+
 #[tokio::test]
 async fn a_damaged_picture_is_remarked_and_does_no_harm() {
     let folder = tempfile::tempdir().unwrap();
@@ -151,6 +161,46 @@ async fn a_second_edge_on_the_same_socket_is_refused_and_a_dead_ones_is_taken_ov
     assert!(socket.exists());
     until("it is dead", || std::os::unix::net::UnixStream::connect(&socket).is_err()).await;
     start(folder.path()).await;
+}
+
+#[tokio::test]
+async fn an_edge_whose_folder_is_gone_makes_way_and_keeps_its_open_connections() {
+    let (port, target) = (free_port(), free_port());
+    let _replica = Replica::start(1, target);
+    let shown = picture(1, &[route(port, target, &[backend(1, 1, true)])], &[]);
+    let (first, folder) = edge().await;
+    first.serve(shown.clone());
+    let mut open = connect(port).await;
+    assert_eq!(who(&mut open).await.unwrap(), 1);
+    drop(folder);
+    let folder = tempfile::tempdir().unwrap();
+    let (mut config, remarks) = config(folder.path(), Security::Plain);
+    config.address = first.address();
+    let second = Edge::start(config).await.unwrap();
+    second.serve(shown);
+    let said = |wanted: &Remark| remarks.lock().unwrap().contains(wanted);
+    let refused = |r: &Remark| matches!(r, Remark::EdgePortRefused { .. });
+    until("the port is seen busy", || remarks.lock().unwrap().iter().any(refused)).await;
+    tokio::time::timeout(SOON, first.orphaned()).await.unwrap();
+    let address = first.address();
+    let drained = tokio::spawn(first.drain(SOON));
+    until("the edge port is taken", || said(&Remark::EdgePortOpen { address })).await;
+    let listening = || second.status().ports[0].state == network::PortState::Listening;
+    until("the published port is taken", listening).await;
+    assert_eq!(who(&mut connect(port).await).await.unwrap(), 1);
+    echo(&mut open, b"still carried by the first").await;
+    drop(open);
+    assert_eq!(tokio::time::timeout(SOON, drained).await.unwrap().unwrap(), 0);
+}
+
+#[tokio::test]
+async fn an_edge_whose_socket_is_anothers_is_orphaned_and_the_other_is_not() {
+    let (first, folder) = edge().await;
+    std::fs::remove_file(folder.path().join("edge.sock")).unwrap();
+    let second = start(folder.path()).await;
+    tokio::time::timeout(SOON, first.orphaned()).await.unwrap();
+    let looks = 3 * network::limits::FOOTING;
+    assert!(tokio::time::timeout(looks, second.orphaned()).await.is_err());
 }
 
 async fn say(daemon: &mut UnixStream, json: &str) -> FromEdge {

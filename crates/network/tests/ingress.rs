@@ -3,6 +3,7 @@
 
 mod support;
 
+use model::Backend;
 use network::{Bind, Config, Edge, PortState, Security};
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -40,6 +41,19 @@ async fn connections_spread_evenly_and_carry_bytes() {
     assert_eq!((counts.open, counts.total, counts.sent, counts.received), (9, 9, 45, 54));
     drop(open);
     until("all connections are over", || edge.status().ports[0].counts.open == 0).await;
+}
+
+#[tokio::test]
+async fn replicas_of_two_generations_answer_at_their_own_ports() {
+    let (port, old, new) = (free_port(), free_port(), free_port());
+    let _replicas = [Replica::start(1, old), Replica::start(2, new)];
+    let (edge, _folder) = edge().await;
+    let older = Backend { target: Some(old), ..backend(1, 1, true) };
+    edge.serve(picture(1, &[route(port, new, &[older, backend(2, 1, true)])], &[]));
+    let mut open = [connect(port).await, connect(port).await];
+    let mut answered = [who(&mut open[0]).await.unwrap(), who(&mut open[1]).await.unwrap()];
+    answered.sort_unstable();
+    assert_eq!((answered, edge.status().ports[0].counts.failures), ([1, 2], 0));
 }
 
 #[tokio::test]

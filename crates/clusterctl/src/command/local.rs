@@ -13,8 +13,8 @@ use std::path::Path;
 use std::time::Duration;
 use tonic::{Response, Status};
 
-/// For forming, joining and leaving; each has deadlines of its own in the daemon.
-const LIMIT: Duration = Duration::from_secs(120);
+/// For forming, joining and leaving; each has deadlines of its own in the daemon, which are shorter.
+const LIMIT: Duration = Duration::from_secs(180);
 /// Bytes of a file with a token; real ones have about 120.
 const TOKEN_BYTES: u64 = 4_096;
 

@@ -4,9 +4,10 @@ use crate::args::Logs;
 use crate::failure::Failure;
 use crate::out::paint;
 use crate::session::Session;
-use crate::{clock, json, text};
+use crate::{clock, json, retry, text};
 use anstyle::{AnsiColor, Style};
 use api::v1::{LogsQuery, LogsReply};
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 
 const COLOURS: [AnsiColor; 10] = [
@@ -21,6 +22,9 @@ const COLOURS: [AnsiColor; 10] = [
     AnsiColor::BrightMagenta,
     AnsiColor::BrightBlue,
 ];
+
+/// Seconds that are asked for again after a break: the clocks of hosts differ, and lines are under way.
+const OVERLAP: i64 = 10;
 
 pub(crate) async fn run(session: &Session, words: Logs) -> Result<(), Failure> {
     let since = words.since.as_deref().map_or(Ok(0), |since| when(since, clock::wall_ms()))?;
@@ -37,20 +41,67 @@ pub(crate) async fn run(session: &Session, words: Logs) -> Result<(), Failure> {
         tail: words.tail,
         timestamps: words.timestamps,
     };
-    let failed = |status: tonic::Status| Failure::from_status(&status);
-    let mut client = session.cluster.admin().await?;
-    let mut stream = client.logs(query).await.map_err(failed)?.into_inner();
-    let mut prefixes = Prefixes::new(session.out.colour);
-    while let Some(reply) = stream.message().await.map_err(failed)? {
+    let mut shown = Shown {
+        session,
+        query,
+        prefixes: Prefixes::new(session.out.colour),
+        begun: None,
+        newest: BTreeMap::new(),
+        before: BTreeMap::new(),
+    };
+    retry::follow(
+        session,
+        &mut shown,
+        true,
+        async |mut client, shown: &mut Shown<'_>| client.logs(shown.ask()).await,
+        Shown::take,
+    )
+    .await
+}
+
+/// What was shown so far.
+struct Shown<'a> {
+    session: &'a Session,
+    query: LogsQuery,
+    prefixes: Prefixes,
+    /// When it was first asked for, in seconds since the epoch.
+    begun: Option<i64>,
+    /// The time of the newest line of each replica on each node, by the engine's clock there.
+    newest: BTreeMap<(String, String), Timestamp>,
+    /// As of the last time that was asked: what is as old as that has been shown.
+    before: BTreeMap<(String, String), Timestamp>,
+}
+
+impl Shown<'_> {
+    /// The first time for what was wished, then for what is younger than all that was shown.
+    fn ask(&mut self) -> LogsQuery {
+        self.before = self.newest.clone();
+        let newest = self.newest.values().max().map(|at| at.as_second().saturating_sub(OVERLAP));
+        let Some(since) = newest.or(self.begun) else {
+            self.begun = Some(clock::wall_ms() / 1_000);
+            return self.query.clone();
+        };
+        LogsQuery { since: since.max(self.query.since).max(1), tail: -1, ..self.query.clone() }
+    }
+
+    fn take(&mut self, reply: &LogsReply) -> Result<(), Failure> {
+        let place = (reply.replica.clone(), reply.node.clone());
+        if let Ok(at) = reply.at.parse::<Timestamp>() {
+            if self.before.get(&place).is_some_and(|before| at <= *before) {
+                return Ok(());
+            }
+            self.newest.insert(place, at);
+        }
+        let out = self.session.out;
         for line in lines(&reply.line) {
-            if session.out.json {
-                session.out.record(&json::log_line(&reply, line))?;
+            if out.json {
+                out.record(&json::log_line(reply, line))?;
             } else {
-                session.out.bytes(&prefixes.line(&reply, line, words.timestamps))?;
+                out.bytes(&self.prefixes.line(reply, line, self.query.timestamps))?;
             }
         }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Names without their project, and the project when they say it (`shop/web.2`).
@@ -77,7 +128,7 @@ pub(crate) fn bare(
 
 /// Seconds since the epoch: a duration is counted back from now.
 fn when(text: &str, now_ms: i64) -> Result<i64, Failure> {
-    if let Ok(moment) = text.parse::<jiff::Timestamp>() {
+    if let Ok(moment) = text.parse::<Timestamp>() {
         return Ok(moment.as_second());
     }
     // A number as long as a moment is one, in seconds.

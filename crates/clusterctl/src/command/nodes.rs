@@ -98,7 +98,11 @@ async fn remove(session: &Session, node: &str, force: bool) -> Result<(), Failur
         client.remove_node(RemoveNodeRequest { request: Some(id), node, force }).await
     })
     .await?;
-    done(session, &reply, &format!("{node} is removed from the cluster."))
+    done(session, &reply, &format!("{node} is removed from the cluster."))?;
+    session.out.say(
+        "If its host lives, it stops its containers as soon as a manager has told it; data of named volumes stays there.\n",
+    );
+    Ok(())
 }
 
 async fn voters(session: &Session, count: u32) -> Result<(), Failure> {

@@ -29,6 +29,13 @@ pub(crate) struct Script {
     pub(crate) services: Vec<Vec<ServiceSummary>>,
     pub(crate) replicas: Vec<Vec<ReplicaSummary>>,
     pub(crate) logs: Vec<LogsReply>,
+    pub(crate) logs_asked: Vec<LogsQuery>,
+    /// One event when empty.
+    pub(crate) events: Vec<EventsReply>,
+    pub(crate) events_asked: Vec<EventsRequest>,
+    pub(crate) refuse_logs: Option<Status>,
+    /// Streams of logs and events go on after what they have to say.
+    pub(crate) goes_on: bool,
     pub(crate) exec: Vec<exec_reply::Part>,
     /// What the command in the container was given.
     pub(crate) exec_asked: Vec<exec_request::Part>,
@@ -91,6 +98,10 @@ fn replies<T: Send + 'static>(list: Vec<T>) -> Replies<T> {
     Box::pin(tokio_stream::iter(list.into_iter().map(Ok)))
 }
 
+fn flow<T: Send + 'static>(list: Vec<T>, goes_on: bool) -> Replies<T> {
+    if goes_on { Box::pin(replies(list).chain(tokio_stream::pending())) } else { replies(list) }
+}
+
 #[tonic::async_trait]
 impl Admin for Fake {
     async fn status(&self, _: Request<ReadRequest>) -> Result<Response<StatusReply>, Status> {
@@ -132,15 +143,20 @@ impl Admin for Fake {
     type EventsStream = Replies<EventsReply>;
     async fn events(
         &self,
-        _: Request<EventsRequest>,
+        request: Request<EventsRequest>,
     ) -> Result<Response<Self::EventsStream>, Status> {
         let event = EventsReply {
             index: 3,
             wall_ms: 0,
             text: "node1 joined".into(),
             kind: "joined".into(),
+            position: 1,
         };
-        Ok(Response::new(replies(vec![event])))
+        Ok(Response::new(self.set(|s| {
+            s.events_asked.push(request.into_inner());
+            let events = if s.events.is_empty() { vec![event] } else { s.events.clone() };
+            flow(events, s.goes_on)
+        })))
     }
 
     async fn inspect(&self, _: Request<InspectRequest>) -> Result<Response<InspectReply>, Status> {
@@ -206,8 +222,14 @@ impl Admin for Fake {
     }
 
     type LogsStream = Replies<LogsReply>;
-    async fn logs(&self, _: Request<LogsQuery>) -> Result<Response<Self::LogsStream>, Status> {
-        Ok(Response::new(replies(self.set(|s| s.logs.clone()))))
+    async fn logs(&self, query: Request<LogsQuery>) -> Result<Response<Self::LogsStream>, Status> {
+        self.set(|s| {
+            s.logs_asked.push(query.into_inner());
+            match s.refuse_logs.clone() {
+                Some(why) => Err(why),
+                None => Ok(Response::new(flow(s.logs.clone(), s.goes_on))),
+            }
+        })
     }
 
     type ExecStream = Replies<ExecReply>;

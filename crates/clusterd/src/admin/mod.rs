@@ -2,6 +2,7 @@
 
 mod deploy;
 mod inspect;
+mod logs;
 mod read;
 mod streams;
 mod summary;
@@ -181,7 +182,7 @@ impl Admin for AdminService {
         request: Request<v1::LogsQuery>,
     ) -> Result<Response<Self::LogsStream>, Status> {
         let (node, managing) = self.enter(&request)?;
-        streams::logs(&node, &managing, &request.into_inner()).map(Response::new)
+        logs::logs(&node, &managing, request.into_inner()).map(Response::new)
     }
 
     type ExecStream = streams::Replies<v1::ExecReply>;

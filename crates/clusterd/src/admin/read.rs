@@ -5,6 +5,7 @@ use crate::managing::Managing;
 use crate::node::Node;
 use api::v1;
 use model::{NodeId, Readiness, State, Time};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tonic::Status;
@@ -117,13 +118,25 @@ pub(crate) fn status(managing: &Managing, reading: Reading) -> v1::StatusReply {
         services,
         losses,
         remarks: remarks(state, quorum),
+        voting: voting(state, &managing.log.leadership().borrow().voters),
         read: Some(reading.info),
     }
 }
 
+/// The members that vote, by name; by number where one is not in the list of nodes (any more).
+fn voting(state: &State, voters: &BTreeSet<NodeId>) -> Vec<String> {
+    voters.iter().map(|id| state.node_name(*id)).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::unconfirmed;
+    use super::*;
+
+    #[test]
+    fn a_voter_that_is_no_node_any_more_is_shown_all_the_same() {
+        let voters = [NodeId(2), NodeId(9)].into();
+        assert_eq!(voting(&State::default(), &voters).len(), 2);
+    }
 
     #[test]
     fn a_missing_majority_is_told_in_the_words_that_clusterctl_knows() {

@@ -1,5 +1,5 @@
-//! What flows: events, logs, terminals, images. Logs and terminals need no quorum: they go by this
-//! manager's own picture to the nodes that hold the containers.
+//! What flows: events, terminals, images; logs are beside it. Terminals need no quorum: they go by this
+//! manager's own picture to the node that holds the container.
 
 use crate::admin::deploy::ready_nodes;
 use crate::admin::read;
@@ -8,25 +8,18 @@ use crate::managing::Managing;
 use crate::node::Node;
 use api::v1::{self, containers_client::ContainersClient};
 use futures::future::join_all;
-use model::{NodeId, Recorded, State, Task, limits};
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use model::{Recorded, State, Task, TaskState, limits};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
-use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
 /// A stream of replies.
 pub(crate) type Replies<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
-/// Containers whose logs are merged at most.
-const MERGED: usize = 500;
-/// Logs that share a connection: fewer than the calls that a node serves on one.
-const LOGS_OF_ONE: usize = 100;
 /// Chunks on their way to one node.
 const WINDOW: usize = 4;
 
@@ -56,15 +49,16 @@ async fn tell_events(
         return;
     }
     let mut states = managing.log.watch();
-    let mut seen: Option<(u64, usize)> = None;
+    let mut seen: Option<Place> = None;
     loop {
         let state = states.borrow_and_update().clone();
         let fresh = fresh_events(&state, seen, message.last as usize);
-        seen = Some(position(&state));
-        for event in
-            fresh.iter().filter(|e| message.project.is_empty() || mentions(e, &message.project))
-        {
-            if sender.send(Ok(line(event))).await.is_err() {
+        // Without any yet, all that come are fresh.
+        seen = fresh.last().map(|(place, _)| *place).or(seen).or(Some((0, 0)));
+        let told =
+            |event: &Recorded| message.project.is_empty() || mentions(event, &message.project);
+        for (place, event) in fresh.iter().filter(|(_, event)| told(event)) {
+            if sender.send(Ok(line(*place, event))).await.is_err() {
                 return;
             }
         }
@@ -89,135 +83,33 @@ fn stale(why: &str, age: Duration) -> v1::EventsReply {
     }
 }
 
-/// Index of the newest event, and how many that entry made.
-fn position(state: &State) -> (u64, usize) {
-    let newest = state.events.last().map_or(0, |e| e.index);
-    (newest, state.events.iter().rev().take_while(|e| e.index == newest).count())
-}
+/// Where an event stands: the index of its entry, and which of that entry's events it is, from 1 on.
+type Place = (u64, u32);
 
-fn fresh_events(state: &State, seen: Option<(u64, usize)>, last: usize) -> Vec<Recorded> {
-    let Some((index, count)) = seen else {
-        let all = state.events.len();
-        let skip = if last == 0 { 0 } else { all.saturating_sub(last) };
-        return state.events.iter().skip(skip).cloned().collect();
-    };
-    let later = state.events.iter().filter(|e| e.index >= index);
-    later.skip(count).cloned().collect()
+/// Events after `seen`; when nothing was seen yet the last so many, or all of them for 0.
+fn fresh_events(state: &State, seen: Option<Place>, last: usize) -> Vec<(Place, Recorded)> {
+    let mut at = (0, 0);
+    let placed = state.events.iter().map(|event| {
+        at = if event.index == at.0 { (at.0, at.1 + 1) } else { (event.index, 1) };
+        (at, event)
+    });
+    let skip =
+        if seen.is_some() || last == 0 { 0 } else { state.events.len().saturating_sub(last) };
+    placed
+        .skip(skip)
+        .filter(|(place, _)| seen.is_none_or(|seen| *place > seen))
+        .map(|(place, event)| (place, event.clone()))
+        .collect()
 }
 
 fn mentions(event: &Recorded, project: &str) -> bool {
     event.event.to_string().split([' ', '/']).any(|word| word == project)
 }
 
-fn line(event: &Recorded) -> v1::EventsReply {
+fn line((index, position): Place, event: &Recorded) -> v1::EventsReply {
     let kind = format!("{:?}", event.event);
     let kind = kind.split([' ', '{']).next().unwrap_or_default().to_lowercase();
-    v1::EventsReply {
-        index: event.index,
-        wall_ms: event.wall.0,
-        text: event.event.to_string(),
-        kind,
-    }
-}
-
-/// Logs of the chosen replicas, merged as they come.
-pub(crate) fn logs(
-    node: &Arc<Node>,
-    managing: &Managing,
-    query: &v1::LogsQuery,
-) -> Result<Replies<v1::LogsReply>, Status> {
-    let state = managing.log.state();
-    let tasks: Vec<Task> =
-        state.tasks.values().filter(|t| chosen(&state, t, query)).cloned().collect();
-    if tasks.is_empty() {
-        return Err(Status::not_found("there is no such replica; `clusterctl ps -a` lists them"));
-    }
-    if tasks.len() > MERGED {
-        return Err(Status::resource_exhausted(format!(
-            "more than {MERGED} containers; name a service or replica"
-        )));
-    }
-    let (sender, receiver) = mpsc::channel(256);
-    let mut channels = Channels::default();
-    for task in tasks {
-        let Some(address) = state.nodes.get(&task.node).map(model::Node::control) else { continue };
-        let replica = state.replica_name(&task);
-        let request = v1::LogsRequest {
-            task_index: task.id.index,
-            task_position: task.id.position,
-            follow: query.follow,
-            since: query.since,
-            tail: query.tail,
-            timestamps: query.timestamps,
-            replica: replica.split_once('/').map(|(_, r)| r.to_owned()).unwrap_or_default(),
-        };
-        let on = state.node_name(task.node);
-        let channel = channels.to(node, task.node, address);
-        let sender = sender.clone();
-        tokio::spawn(async move {
-            // Also a silent log must notice that nobody reads it any more.
-            tokio::select! {
-                () = sender.closed() => {}
-                () = pass_on(channel, request, &on, &sender) => {}
-            }
-        });
-    }
-    Ok(Box::pin(ReceiverStream::new(receiver)))
-}
-
-/// Channels for logs only: a reader who is slow must not hold up the cluster's own calls.
-#[derive(Default)]
-struct Channels(BTreeMap<NodeId, (usize, Channel)>);
-
-impl Channels {
-    fn to(&mut self, node: &Node, to: NodeId, address: SocketAddr) -> Channel {
-        let fresh = || (0, node.dialer.fresh(to, address));
-        let kept = self.0.entry(to).or_insert_with(fresh);
-        if kept.0 == LOGS_OF_ONE {
-            *kept = fresh();
-        }
-        kept.0 += 1;
-        kept.1.clone()
-    }
-}
-
-/// The log of one container, line by line; why there is none, as a line.
-async fn pass_on(
-    channel: Channel,
-    request: v1::LogsRequest,
-    on: &str,
-    sender: &mpsc::Sender<Result<v1::LogsReply, Status>>,
-) {
-    let replica = request.replica.clone();
-    let failed = |why: &Status| v1::LogsReply {
-        replica: replica.clone(),
-        node: on.to_owned(),
-        stderr: true,
-        line: format!("(no logs from {on}: {})\n", why.message()).into_bytes(),
-        at: String::new(),
-    };
-    let mut lines = match ContainersClient::new(channel).logs(request).await {
-        Ok(lines) => lines.into_inner(),
-        Err(why) => return drop(sender.send(Ok(failed(&why))).await),
-    };
-    while let Some(next) = lines.next().await {
-        let reply = next.map_or_else(
-            |why| failed(&why),
-            |reply| v1::LogsReply { node: on.to_owned(), ..reply },
-        );
-        if sender.send(Ok(reply)).await.is_err() {
-            return;
-        }
-    }
-}
-
-fn chosen(state: &State, task: &Task, query: &v1::LogsQuery) -> bool {
-    let service = state.service_of(task);
-    let replica = state.replica_name(task);
-    let short = replica.split_once('/').map_or("", |(_, r)| r);
-    let named = |n: &String| n == service.name.as_str() || n == short || *n == replica;
-    (query.project.is_empty() || query.project == service.project.as_str())
-        && (query.names.is_empty() || query.names.iter().any(named))
+    v1::EventsReply { index, position, wall_ms: event.wall.0, text: event.event.to_string(), kind }
 }
 
 /// A command inside a replica: what the person types goes there, what it prints comes back.
@@ -250,8 +142,8 @@ fn find_replica(state: &State, project: &str, name: &str) -> Result<Task, Status
         let service = state.service_of(t);
         let replica = state.replica_name(t);
         let short = replica.split_once('/').map_or("", |(_, r)| r);
-        t.holds()
-            && t.running_since.is_some()
+        // Also one that is not healthy yet: that is when a person wants to look inside.
+        matches!(t.state, TaskState::Starting | TaskState::Running | TaskState::Stopping)
             && (project.is_empty() || service.project.as_str() == project)
             && (short == name || service.name.as_str() == name)
     };
@@ -332,13 +224,14 @@ mod tests {
     #[test]
     fn each_event_is_told_once_also_when_one_entry_makes_several() {
         let first = state(&[1, 2, 2]);
-        let seen = position(&first);
-        assert_eq!(seen, (2, 2));
-        assert_eq!(fresh_events(&first, None, 0).len(), 3);
-        assert_eq!(fresh_events(&first, None, 2).len(), 2);
-        let indexes: Vec<u64> =
-            fresh_events(&state(&[1, 2, 2, 3, 4]), Some(seen), 0).iter().map(|e| e.index).collect();
-        assert_eq!(indexes, [3, 4]);
+        let places = |state: &State, seen, last| -> Vec<Place> {
+            fresh_events(state, seen, last).into_iter().map(|(place, _)| place).collect()
+        };
+        assert_eq!(places(&first, None, 0), [(1, 1), (2, 1), (2, 2)]);
+        assert_eq!(places(&first, None, 1), [(2, 2)]);
+        assert_eq!(places(&first, Some((0, 0)), 1).len(), 3, "the limit is for the beginning");
+        assert_eq!(places(&state(&[1, 2, 2, 3, 4]), Some((2, 1)), 0), [(2, 2), (3, 1), (4, 1)]);
+        assert_eq!(line((2, 1), &first.events[1]).position, 1);
         assert!(mentions(&first.events[0], "shop"));
         assert!(!mentions(&first.events[0], "sho"));
     }

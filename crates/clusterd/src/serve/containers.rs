@@ -71,7 +71,7 @@ impl Containers for ContainersService {
                 replica: replica.clone(),
                 node: String::new(),
                 stderr: line.source == LogSource::Stderr,
-                at: line.at.to_string(),
+                at: moment(line.at),
                 line: line.line.to_vec(),
             })
         });
@@ -138,6 +138,12 @@ impl Containers for ContainersService {
         let image = v1::LoadedImage { node: name, loaded: loaded.join(", "), error: String::new() };
         Ok(Response::new(v1::LoadImageReply { nodes: vec![image] }))
     }
+}
+
+/// RFC 3339 with all digits, so that columns of them are even; empty for a line without a time.
+fn moment(at: i64) -> String {
+    let moment = jiff::Timestamp::from_nanosecond(at.into()).ok().filter(|_| at != 0);
+    moment.map(|moment| format!("{moment:.9}")).unwrap_or_default()
 }
 
 fn exec_of(start: v1::ExecStart) -> ExecRequest {
@@ -218,4 +224,15 @@ async fn type_into(
         }
     }
     let _ = stdin.shutdown().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::moment;
+
+    #[test]
+    fn times_travel_as_the_protocol_says() {
+        assert_eq!(moment(1_500_000_000), "1970-01-01T00:00:01.500000000Z");
+        assert_eq!(moment(0), "", "a line without a time");
+    }
 }

@@ -100,6 +100,8 @@ async fn init(host: &Arc<Host>, message: &v1::InitRequest) -> anyhow::Result<v1:
         bail!("this host was a node of a cluster; come back with `clusterctl join --replace NAME`");
     }
     let advertise = advertised(&message.advertise)?;
+    // A joiner's address is dialled back; a founder has nobody yet who would notice.
+    crate::addresses::own(advertise)?;
     let name = node_name(&message.name)?;
     let cluster = identity::random::cluster_id();
     let authority = Authority::create(&cluster, clock::system())?;
@@ -170,7 +172,13 @@ pub(crate) async fn start(
         member.shut().await;
         return Err(why);
     }
-    host.set_member(Some(member));
+    let (watching, node) = (Arc::clone(host), Arc::clone(&member.node));
+    host.set_member(Some(Arc::clone(&member)));
+    member.node.tasks.spawn(async move {
+        node.removed().await;
+        // Not one of the member's tasks, which it ends.
+        tokio::spawn(crate::leave::removed(watching, node.id()));
+    });
     Ok(())
 }
 
@@ -192,7 +200,7 @@ async fn join(
         ));
     }
     if host.is_broken() {
-        host.folder.set_aside(clock::wall()).map_err(|e| failed(&e))?;
+        host.folder.set_aside("damaged", clock::wall()).map_err(|e| failed(&e))?;
         host.set_broken(None);
     }
     // The key is kept before anything is sent: a retry shows the same key and gets the same identity.
@@ -239,6 +247,10 @@ async fn ask_members(
             Ok(Ok(reply)) => return Ok(reply.into_inner()),
             Ok(Err(status)) if status.code() == Code::Unavailable => {
                 last = unreachable(member, &status);
+            }
+            // A right that the joiner lacks there is not one that the caller lacks here.
+            Ok(Err(status)) if status.code() == Code::PermissionDenied => {
+                return Err(Status::failed_precondition(status.message()));
             }
             Ok(Err(status)) => return Err(status),
             Err(_) => {

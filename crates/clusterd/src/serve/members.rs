@@ -2,15 +2,15 @@
 
 use crate::caller::{self, Right};
 use crate::managing::Managing;
+use crate::serve::limiter::Limiter;
 use crate::serve::{admit, refusal, watch};
 use api::v1::{self, members_server::Members};
 use model::{
-    Availability, Command, NodeId, Outcome, Refresh, RemoveNode, Report, SetNode, State, Time,
-    limits,
+    Availability, Command, NodeId, Outcome, Refresh, RemoveNode, Report, SetNode, State, limits,
 };
 use std::collections::BTreeMap;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
@@ -35,7 +35,8 @@ impl Members for MembersService {
         request: Request<v1::JoinRequest>,
     ) -> Result<Response<v1::JoinReply>, Status> {
         let managing = self.managing()?;
-        admit::join(&self.node, &managing, request.into_inner()).await.map(Response::new)
+        let from = caller::source(&request);
+        admit::join(&self.node, &managing, request.into_inner(), from).await.map(Response::new)
     }
 
     async fn renew(
@@ -93,7 +94,7 @@ impl Members for MembersService {
     ) -> Result<Response<v1::ReportReply>, Status> {
         let managing = self.managing()?;
         let node = self.node.roster.node(&caller::of(&request), Right::Node)?;
-        managing.limits.reports.enter(node)?;
+        within(&managing.limits.reports, node)?;
         let message = request.into_inner();
         if message.statuses.len() > limits::STATUSES_PER_REPORT {
             return Err(Status::resource_exhausted(format!(
@@ -124,7 +125,7 @@ impl Members for MembersService {
     ) -> Result<Response<v1::RefreshReply>, Status> {
         let managing = self.managing()?;
         let node = self.node.roster.node(&caller::of(&request), Right::Node)?;
-        managing.limits.refreshes.enter(node)?;
+        within(&managing.limits.refreshes, node)?;
         let message = request.into_inner();
         let facts =
             message.facts.ok_or_else(|| Status::invalid_argument("field `facts`: is missing"))?;
@@ -197,69 +198,35 @@ const REPORT_EVERY: Duration = Duration::from_millis(50);
 const REFRESH_EVERY: Duration = Duration::from_millis(200);
 /// What may come at once after a pause: as much as a second brings.
 const BURST: Duration = Duration::from_secs(1);
-/// Nodes remembered before those that have paused are forgotten.
-const REMEMBERED: usize = 1_000;
 
-/// How much each node may ask for: one that has gone wild must not fill the log.
+/// How much each may ask for: a node that has gone wild must not fill the log, and guessing tokens is slow.
 pub(crate) struct Limits {
-    reports: Limiter,
-    refreshes: Limiter,
+    reports: Limiter<NodeId>,
+    refreshes: Limiter<NodeId>,
+    pub(crate) guesses: admit::Guesses,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { reports: Limiter::new(REPORT_EVERY), refreshes: Limiter::new(REFRESH_EVERY) }
+        Self {
+            reports: Limiter::new(REPORT_EVERY, BURST),
+            refreshes: Limiter::new(REFRESH_EVERY, BURST),
+            guesses: admit::Guesses::default(),
+        }
     }
 }
 
-/// A token bucket per node, kept as the moment at which it will be full again.
-struct Limiter {
-    every: Duration,
-    full_at: Mutex<BTreeMap<NodeId, Time>>,
-}
-
-impl Limiter {
-    fn new(every: Duration) -> Self {
-        Self { every, full_at: Mutex::default() }
+fn within(limiter: &Limiter<NodeId>, node: NodeId) -> Result<(), Status> {
+    if limiter.takes(node, crate::clock::now()) {
+        return Ok(());
     }
-
-    fn enter(&self, node: NodeId) -> Result<(), Status> {
-        if self.takes(node, crate::clock::now()) {
-            return Ok(());
-        }
-        Err(Status::resource_exhausted("this node asks too often; it is to try again later"))
-    }
-
-    /// Takes one token, if there is one.
-    fn takes(&self, node: NodeId, now: Time) -> bool {
-        let mut full_at = self.full_at.lock().expect("no panic while held");
-        if full_at.len() >= REMEMBERED {
-            full_at.retain(|_, at| *at > now);
-        }
-        let at = full_at.get(&node).copied().unwrap_or(now).max(now) + self.every;
-        let enough = at <= now + BURST;
-        if enough {
-            full_at.insert(node, at);
-        }
-        enough
-    }
+    Err(Status::resource_exhausted("this node asks too often; it is to try again later"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_node_gets_its_burst_then_its_rate_and_others_theirs() {
-        let limiter = Limiter::new(REFRESH_EVERY);
-        let burst = |node, now| (0..100).filter(|_| limiter.takes(NodeId(node), now)).count();
-        let start = Time(1_000);
-        assert_eq!(burst(1, start), 5);
-        assert_eq!(burst(2, start), 5, "each node has its own");
-        assert_eq!(burst(1, start + Duration::from_millis(399)), 1);
-        assert_eq!(burst(1, start + Duration::from_millis(400)), 1);
-        assert_eq!(burst(1, start + Duration::from_secs(60)), 5, "no more is saved up");
-    }
+    use model::Time;
 
     #[test]
     fn a_refresh_is_needed_for_new_facts_and_to_take_an_absence_back() {

@@ -2,6 +2,7 @@
 
 pub(crate) mod admit;
 pub(crate) mod containers;
+mod limiter;
 pub(crate) mod local;
 pub(crate) mod members;
 mod watch;

@@ -82,7 +82,7 @@ impl Silent {
 
 /// A replica as a picture lists it.
 pub(crate) fn backend(n: u64, node: u64, serving: bool) -> Backend {
-    Backend { task: task(n), node: NodeId(node), address: address(n), serving }
+    Backend { task: task(n), node: NodeId(node), address: address(n), target: None, serving }
 }
 
 pub(crate) fn route(published: u16, target: u16, backends: &[Backend]) -> Route {
