@@ -10,15 +10,10 @@ mod member;
 mod sides;
 
 use benches::{Aim, Table, heading, median, percentile, probe, say};
-use mimalloc::MiMalloc;
 use sides::Side;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
-
-/// The daemon's own.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 const CLIENTS: usize = 64;
 const ROUNDS: usize = 3;

@@ -35,13 +35,8 @@ mod tasks;
 mod uninstall;
 
 use clap::{Parser, Subcommand};
-use mimalloc::MiMalloc;
 use std::path::PathBuf;
 use std::process::ExitCode;
-
-/// Most of what the daemon does is small and short-lived: calls, their headers, entries, views.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// The cluster's daemon: runs its share of the containers, and decides with its peers what runs where.
 #[derive(Debug, Parser)]

@@ -47,7 +47,7 @@ const fn ms(n: u64) -> Duration {
 impl Timers {
     /// For hosts on one network: loss is noticed in seconds.
     pub const LAN: Self = Self {
-        heartbeat: ms(60),
+        heartbeat: ms(100),
         election_min: ms(200),
         election_max: ms(400),
         beat: ms(500),

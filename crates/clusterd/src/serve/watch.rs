@@ -11,7 +11,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 /// Between two signs of life.
-const SIGN: Duration = Duration::from_millis(250);
+const SIGN: Duration = Duration::from_millis(400);
 /// Between two attempts at confirming the log after a start.
 const CONFIRM_PAUSE: Duration = Duration::from_millis(200);
 
