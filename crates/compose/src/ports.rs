@@ -3,6 +3,7 @@
 
 use crate::complaint::shown;
 use crate::keys::Section;
+use crate::limits::RANGE;
 use crate::reader::{Fields, Reader};
 use crate::scalar;
 use crate::tree::{Node, Place, Value};
@@ -11,8 +12,6 @@ use model::{Port, PortMode, Protocol, ServiceName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-/// Ports that one range may have.
-const RANGE: u16 = 128;
 const PUBLISHED: &str = "write the host's port too, such as `8080:80`";
 
 /// The published ports of the services read so far, with who wants them.

@@ -1,6 +1,6 @@
 //! What a user wishes: projects, services and how their containers are made. Written by deploys only.
 
-use crate::{ProjectName, ServiceName, VolumeName};
+use crate::{Engine, ProjectName, ServiceName, VolumeName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -55,6 +55,33 @@ pub struct ServiceSpec {
     /// Services of the same project that it refers to by name over a shared network; placed on the
     /// same node where they fit, because names do not resolve across hosts yet.
     pub refers_to: Vec<ServiceName>,
+    /// Services of the same project that it waits for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub depends_on: Vec<Dependency>,
+}
+
+/// A service that another one waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dependency {
+    /// The service waited for.
+    pub service: ServiceName,
+    /// What it must have reached.
+    pub condition: DependencyCondition,
+    /// Whether the dependant waits for good when there is no such service.
+    pub required: bool,
+    /// Whether the dependant is restarted after the service was.
+    pub restart: bool,
+}
+
+/// What a service must have reached before what depends on it starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DependencyCondition {
+    /// A copy runs.
+    Started,
+    /// A copy is healthy.
+    Healthy,
+    /// A copy ended with code 0.
+    Completed,
 }
 
 /// How many copies of a service there are to be.
@@ -106,6 +133,9 @@ pub struct ContainerSpec {
     pub extra_hosts: Vec<String>,
     /// Log driver and its options; the daemon's default where absent.
     pub logging: Option<Logging>,
+    /// What else the engine is told.
+    #[serde(default, skip_serializing_if = "Engine::is_default")]
+    pub engine: Engine,
 }
 
 /// Log driver of a container.
@@ -149,6 +179,32 @@ pub struct Mount {
     pub target: String,
     /// Mounted read-only.
     pub read_only: bool,
+    /// How else it is mounted.
+    #[serde(default, skip_serializing_if = "MountOptions::is_default")]
+    pub options: MountOptions,
+}
+
+/// Finer points of a mount; each means something for one kind of source only.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MountOptions {
+    /// Binds: how later mounts spread, `rprivate` by default.
+    pub propagation: Option<String>,
+    /// Binds: without what is mounted below the path.
+    pub not_recursive: bool,
+    /// Volumes: a new one is not filled from the image.
+    pub no_copy: bool,
+    /// Volumes: only this folder of it.
+    pub subpath: Option<String>,
+    /// Memory: options of its file system, such as `noexec` or `mode=1777`.
+    pub tmpfs: Vec<String>,
+}
+
+impl MountOptions {
+    /// Whether there is nothing to say.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What a mount shows.
@@ -180,6 +236,9 @@ pub struct HealthCheck {
     pub retries: Option<u32>,
     /// Failures that do not count after the start.
     pub start_period: Option<Duration>,
+    /// Between two checks during that time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_interval: Option<Duration>,
 }
 
 /// What each copy needs (reservation) and may use (limit).
