@@ -128,7 +128,7 @@ fn check_within(place: &Place, kib: u32) -> (Option<i32>, String) {
         .current_dir(place.folder.path())
         .env("HOME", place.folder.path())
         .output()
-        .unwrap();
+        .expect("there is a shell");
     (done.status.code(), String::from_utf8_lossy(&done.stderr).into_owned())
 }
 

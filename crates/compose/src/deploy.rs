@@ -253,8 +253,12 @@ fn restart(r: &mut Reader<'_>, service: &Fields<'_>, deploy: &Fields<'_>) -> Res
 
 /// `no`, `always`, `unless-stopped`, `on-failure[:N]`.
 fn simple(text: &str) -> Result<RestartPolicy, String> {
-    let expected =
-        || "one of `no`, `always`, `on-failure`, `on-failure:N`, `unless-stopped`".to_owned();
+    let expected = || {
+        let words = ["no", "always", "on-failure", "unless-stopped"];
+        let near = crate::words::nearest(text, words.into_iter());
+        let hint = near.map(|n| format!(" (did you mean `{n}`?)")).unwrap_or_default();
+        format!("one of `no`, `always`, `on-failure`, `on-failure:N`, `unless-stopped`{hint}")
+    };
     let default = RestartPolicy::default();
     let with = |condition| RestartPolicy { condition, ..default };
     match text {

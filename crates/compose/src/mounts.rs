@@ -1,6 +1,7 @@
 //! `volumes` and `tmpfs` of a service: what its containers see of volumes, hosts and memory. A mount that
 //! would hand over the host is told apart here, whatever way it is written.
 
+use crate::card::Standing;
 use crate::complaint::shown;
 use crate::hostpath;
 use crate::keys::Section;
@@ -209,11 +210,14 @@ fn relative(r: &mut Reader<'_>, path: &str, at: Place, context: &Context<'_>) ->
             let message = format!(
                 "`{name}` is a path of this machine, but {nodes} nodes could run the service"
             );
-            r.log.refuse(at, message, help);
+            r.refuse_value(at, "volumes", &message, help);
             return None;
         }
         None => {
-            r.log.warn(at, format!("`{name}` works only while a single node can run the service"));
+            let message = format!("`{name}` works only while a single node can run the service");
+            let path = format!("{}.volumes", r.scope);
+            r.log.find(at, path, Standing::Harmless, message.as_str(), "");
+            r.log.warn(at, message);
         }
     }
     let path = hostpath::normal(&start);

@@ -205,6 +205,15 @@ impl Reader<'_> {
         }
     }
 
+    /// What a value, by intent and not by mistake, asks for in vain: said in words of its own.
+    pub(crate) fn refuse_value(&mut self, at: Place, key: &str, message: &str, instead: &str) {
+        let path = self.path(key);
+        self.log.find(at, path, Standing::Refused, message, instead);
+        if !self.inactive {
+            self.log.refuse(at, message, instead);
+        }
+    }
+
     /// Keys of a file that are gone once files are put together.
     pub(crate) fn not_canonical(&mut self, fields: &Fields<'_>, keys: &[&str]) {
         for key in keys.iter().filter(|_| self.rules.deployer.is_none()) {

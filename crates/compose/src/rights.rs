@@ -115,7 +115,13 @@ fn security(r: &mut Reader<'_>, fields: &Fields<'_>, engine: &mut Engine) {
                 let why = "the profile is a file, and files are not handed to nodes yet";
                 r.refuse_key(at, "security_opt", why, "use the engine's own profile");
             }
-            ("apparmor" | "label", value) if !value.is_empty() => {
+            ("apparmor", "docker-default") | ("label", _) if names_no_type(value) => {
+                engine.security_opt.push(format!("{name}={value}"));
+            }
+            // Which rules such a profile or type has is known on the nodes only; it may have none.
+            ("apparmor" | "label", _) if !value.is_empty() => {
+                let message = format!("`{name}={}` may let the container out", shown(value));
+                r.hands_over(at, "security_opt", &message);
                 engine.security_opt.push(format!("{name}={value}"));
             }
             _ => {
@@ -125,6 +131,11 @@ fn security(r: &mut Reader<'_>, fields: &Fields<'_>, engine: &mut Engine) {
             }
         }
     }
+}
+
+/// Whether an option of a label is none of its type, which says what the label lets a process do.
+fn names_no_type(value: &str) -> bool {
+    !value.is_empty() && !value.starts_with("type")
 }
 
 #[cfg(test)]

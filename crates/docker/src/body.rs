@@ -191,3 +191,44 @@ fn health(check: &HealthCheck) -> HealthConfig {
 pub(crate) fn seconds(d: Duration) -> i64 {
     i64::try_from(d.as_millis().div_ceil(1000)).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(source: CreateMountSource, options: MountOptions) -> CreateMount {
+        CreateMount { source, target: "/t".into(), read_only: false, options }
+    }
+
+    #[test]
+    fn options_of_mounts_reach_the_engine() {
+        let bind = MountOptions {
+            propagation: Some("rslave".into()),
+            not_recursive: true,
+            ..MountOptions::default()
+        };
+        let bind = mount(&made(CreateMountSource::Bind { path: "/srv".into() }, bind));
+        let options = bind.bind_options.expect("they were given");
+        assert_eq!(options.propagation.map(|p| p.to_string()).as_deref(), Some("rslave"));
+        assert_eq!(options.non_recursive, Some(true));
+        let volume =
+            MountOptions { no_copy: true, subpath: Some("a".into()), ..MountOptions::default() };
+        let volume = mount(&made(CreateMountSource::Anonymous, volume));
+        let options = volume.volume_options.expect("they were given");
+        assert_eq!((options.no_copy, options.subpath.as_deref()), (Some(true), Some("a")));
+        let plain = mount(&made(CreateMountSource::Anonymous, MountOptions::default()));
+        assert_eq!(plain.volume_options, None);
+    }
+
+    #[test]
+    fn memory_with_options_is_given_in_the_form_that_every_engine_takes() {
+        let memory = |options: &[&str]| {
+            let tmpfs = options.iter().map(ToString::to_string).collect();
+            let options = MountOptions { tmpfs, ..MountOptions::default() };
+            made(CreateMountSource::Tmpfs { size: Some(64) }, options)
+        };
+        assert_eq!(tmpfs(&memory(&[])), None);
+        let expected = Some(("/t".to_owned(), "mode=755,noexec,size=64".to_owned()));
+        assert_eq!(tmpfs(&memory(&["mode=755", "noexec"])), expected);
+    }
+}

@@ -34,8 +34,8 @@ fn isolation(settings: &Engine, host: HostConfig) -> HostConfig {
         dns_search: list(&settings.dns_search),
         dns_options: list(&settings.dns_opt),
         network_mode: settings.network_mode.clone().or(host.network_mode),
-        ipc_mode: settings.ipc.clone(),
-        pid_mode: settings.pid.clone(),
+        ipc_mode: settings.ipc.clone().or(host.ipc_mode),
+        pid_mode: settings.pid.clone().or(host.pid_mode),
         uts_mode: settings.uts.clone(),
         userns_mode: settings.userns_mode.clone(),
         cgroupns_mode: settings.cgroup.as_deref().map(|mode| match mode {

@@ -55,32 +55,32 @@ pub struct ServiceSpec {
     /// Services of the same project that it refers to by name over a shared network; placed on the
     /// same node where they fit, because names do not resolve across hosts yet.
     pub refers_to: Vec<ServiceName>,
-    /// Services of the same project that it waits for.
+    /// Services of the same project that have to be in some condition before a copy starts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub depends_on: Vec<Dependency>,
 }
 
-/// A service that another one waits for.
+/// Another service of the project that has to be in some condition before a copy starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dependency {
-    /// The service waited for.
+    /// The other service.
     pub service: ServiceName,
-    /// What it must have reached.
+    /// Its condition.
     pub condition: DependencyCondition,
-    /// Whether the dependant waits for good when there is no such service.
+    /// When it does not exist or cannot start, this service waits. Otherwise it starts without it.
     pub required: bool,
-    /// Whether the dependant is restarted after the service was.
+    /// After a deploy that gives the other service a new generation, this one is restarted too.
     pub restart: bool,
 }
 
-/// What a service must have reached before what depends on it starts.
+/// What is asked of a service before one that depends on it starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DependencyCondition {
-    /// A copy runs.
+    /// A copy of it was started.
     Started,
-    /// A copy is healthy.
+    /// Its copies run, and pass their health check where there is one.
     Healthy,
-    /// A copy ended with code 0.
+    /// Its copies ended with exit code 0.
     Completed,
 }
 

@@ -9,7 +9,7 @@ use crate::table::Table;
 use crate::text;
 use compose::{Card, Complaint, Finding, Severity, Standing};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 const STANDINGS: [Standing; 5] = [
@@ -96,17 +96,17 @@ const SHOWN: usize = 12;
 
 /// Complaints that the report has no line for: mistakes, and remarks about values.
 fn mistakes(read: &Read) -> impl Iterator<Item = &Complaint> {
-    let judged: BTreeSet<(&str, u32, u32)> = read
-        .report
-        .card
-        .findings
-        .iter()
-        .filter(|f| f.standing > Standing::Emulated)
-        .map(|f| (f.file.as_str(), f.line, f.column))
-        .collect();
+    let mut judged: BTreeMap<(&str, u32, u32), Standing> = BTreeMap::new();
+    for f in &read.report.card.findings {
+        let standing = judged.entry((f.file.as_str(), f.line, f.column)).or_insert(f.standing);
+        *standing = f.standing.max(*standing);
+    }
     read.report.complaints.iter().filter(move |c| {
-        let told = judged.contains(&(c.file.as_str(), c.line, c.column));
-        !told || (c.severity == Severity::Error && c.message.starts_with("unknown"))
+        let least = match c.severity {
+            Severity::Error => Standing::NeedsFlag,
+            Severity::Warning => Standing::Harmless,
+        };
+        judged.get(&(c.file.as_str(), c.line, c.column)).is_none_or(|standing| *standing < least)
     })
 }
 
