@@ -9,7 +9,7 @@ use crate::writer::{Map, Out, document, flag, list, number, pairs, text, words};
 use model::{
     ConstraintKey, ContainerSpec, Dependency, DependencyCondition, Engine, HealthCheck, Mode,
     Mount, MountSource, Placement, Port, PortMode, ProjectSpec, Protocol, Pull, Resources,
-    RestartCondition, RestartPolicy, ServiceSpec, UpdateOrder, VolumeSpec,
+    RestartCondition, RestartPolicy, ServiceSpec, Share, SharedPart, UpdateOrder, VolumeSpec,
 };
 use std::collections::BTreeSet;
 
@@ -43,6 +43,7 @@ fn service(spec: &ServiceSpec) -> Out {
     let mut out = Map::default();
     container(&mut out, &spec.container);
     out.put("ports", list(&spec.ports, port));
+    shared(&mut out, &spec.shares_with);
     out.put("network_mode", spec.container.engine.network_mode.as_deref().map(text));
     out.put("networks", networks(spec));
     out.put("depends_on", depends_on(&spec.depends_on));
@@ -82,6 +83,24 @@ fn networks(spec: &ServiceSpec) -> Option<Out> {
     }
     let plain = spec.networks.len() == 1 && spec.networks[0] == "default";
     (!plain && spec.container.engine.network_mode.is_none()).then(|| words(&spec.networks))
+}
+
+/// What is used of other services. A name space is either another's or is said among the engine's settings.
+fn shared(out: &mut Map, shares: &[Share]) {
+    let mut volumes = Vec::new();
+    for Share { service, what } in shares {
+        let key = match what {
+            SharedPart::Network => "network_mode",
+            SharedPart::Ipc => "ipc",
+            SharedPart::Pid => "pid",
+            SharedPart::Volumes { read_only } => {
+                volumes.push(format!("{service}{}", if *read_only { ":ro" } else { "" }));
+                continue;
+            }
+        };
+        out.put(key, text(format!("service:{service}")));
+    }
+    out.put("volumes_from", (!volumes.is_empty()).then(|| words(&volumes)));
 }
 
 fn depends_on(on: &[Dependency]) -> Option<Out> {

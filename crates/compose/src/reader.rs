@@ -10,6 +10,7 @@ use crate::limits::{ITEMS, LABEL_BYTES, LABELS};
 use crate::profiles::Profiles;
 use crate::tree::{Entry, Node, Place, Value};
 use crate::words;
+use model::Share;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Reads a file that a Compose file names: `Ok(None)` when there is none, `Err` with the reason when it cannot
@@ -57,6 +58,8 @@ pub(crate) struct Reader<'a> {
     pub(crate) services: BTreeMap<String, bool>,
     /// Which service cannot do without which, and where it says so.
     pub(crate) edges: Vec<(String, String, Place)>,
+    /// What the service being read uses of others.
+    pub(crate) shares: Vec<Share>,
     /// It stands inside of something that has been judged as a whole.
     judged: bool,
 }
@@ -70,6 +73,7 @@ impl<'a> Reader<'a> {
             inactive: false,
             services: BTreeMap::new(),
             edges: Vec::new(),
+            shares: Vec::new(),
             judged: false,
         }
     }

@@ -50,7 +50,7 @@ pub(crate) fn read(
     } else {
         ports::read(r, &fields, name, published)
     };
-    sharing::volumes_from(r, &fields, name);
+    sharing::volumes_from(r, &fields);
     secrets::references(r, &fields, known);
     hooks::read(r, &fields);
     build::read(r, &fields, name, entry);
@@ -67,6 +67,7 @@ pub(crate) fn read(
         networks: attached.networks,
         refers_to: Vec::new(),
         depends_on,
+        shares_with: std::mem::take(&mut r.shares),
     };
     Service { spec, links }
 }

@@ -6,7 +6,7 @@ use crate::keys::Section;
 use crate::reader::{Fields, Reader};
 use crate::service::undeclared;
 use crate::tree::{Place, Value};
-use model::{Dependency, DependencyCondition, ServiceName};
+use model::{Dependency, DependencyCondition, ServiceName, Share, SharedPart};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Names of a chain that are shown.
@@ -105,7 +105,7 @@ pub(crate) fn links(
 }
 
 /// `volumes_from`: services whose mounts are shared, `service[:ro]` or `container:name[:ro]`.
-pub(crate) fn volumes_from(r: &mut Reader<'_>, fields: &Fields<'_>, name: &ServiceName) {
+pub(crate) fn volumes_from(r: &mut Reader<'_>, fields: &Fields<'_>) {
     let Some(node) = fields.get("volumes_from") else { return };
     for item in r.items(node, "volumes_from", false) {
         let Some(text) = r.scalar(item, "volumes_from", crate::reader::plain) else { continue };
@@ -119,19 +119,35 @@ pub(crate) fn volumes_from(r: &mut Reader<'_>, fields: &Fields<'_>, name: &Servi
             let message = crate::words::choice("volumes_from", mode, ["ro", "rw"].into_iter());
             r.log.error(item.at, message);
         }
-        if wanted(r, service, item.at, true) {
-            r.edges.push((name.to_string(), service.to_owned(), item.at));
-        }
+        let what = SharedPart::Volumes { read_only: mode == "ro" };
+        share(r, "volumes_from", service, what, item.at);
+    }
+}
+
+/// Notes what is used of another service, if that is there and the user does not do without it.
+fn share(r: &mut Reader<'_>, key: &str, service: &str, what: SharedPart, at: Place) {
+    if !wanted(r, service, at, true) || r.rules.ignore.contains(key) {
+        return;
+    }
+    let from = r.scope.strip_prefix("services.").unwrap_or_default().to_owned();
+    r.edges.push((from, service.to_owned(), at));
+    if let Ok(service) = service.parse::<ServiceName>() {
+        r.shares.push(Share { service, what });
     }
 }
 
 /// Whether a name space is another container's. Says what is to be said about that.
 pub(crate) fn shares(r: &mut Reader<'_>, key: &str, mode: &str, at: Place) -> bool {
     if let Some(service) = mode.strip_prefix("service:") {
-        if wanted(r, service, at, true) {
-            let from = r.scope.strip_prefix("services.").unwrap_or_default().to_owned();
-            r.edges.push((from, service.to_owned(), at));
-        }
+        let what = match key {
+            "network_mode" => Some(SharedPart::Network),
+            "ipc" => Some(SharedPart::Ipc),
+            "pid" => Some(SharedPart::Pid),
+            _ => None,
+        };
+        // The engine shares no other name space between containers.
+        let Some(what) = what else { return false };
+        share(r, key, service, what, at);
         r.refuse_key(at, key, TOGETHER, "let them reach each other over the project's network");
         return true;
     }

@@ -2,6 +2,7 @@
 //! may say, which services speak of which.
 
 use compose::{Complaints, Input, Loaded, SourceFile, canonical, load, parse_canonical};
+use model::{Share, SharedPart};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -118,6 +119,32 @@ fn services_that_speak_of_each_other_are_known() {
     assert_eq!(refers("api"), "redis");
     assert_eq!(refers("worker"), "");
     assert_eq!(refers("db"), "");
+}
+
+#[test]
+fn what_services_share_is_written_out() {
+    let mut spec = read("services: {web: {image: nginx}, db: {image: db}}").spec;
+    let db = "db".parse::<model::ServiceName>().expect("a service name");
+    let web = spec.services.values_mut().next_back().expect("two services");
+    let web = Arc::make_mut(web);
+    for what in [
+        SharedPart::Network,
+        SharedPart::Ipc,
+        SharedPart::Pid,
+        SharedPart::Volumes { read_only: true },
+        SharedPart::Volumes { read_only: false },
+    ] {
+        web.shares_with.push(Share { service: db.clone(), what });
+    }
+    let text = canonical(&spec);
+    for part in [
+        "network_mode: \"service:db\"",
+        "ipc: \"service:db\"",
+        "pid: \"service:db\"",
+        "volumes_from:\n      - \"db:ro\"\n      - db\n",
+    ] {
+        assert!(text.contains(part), "{part} is not in:\n{text}");
+    }
 }
 
 #[test]

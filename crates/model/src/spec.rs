@@ -58,6 +58,35 @@ pub struct ServiceSpec {
     /// Services of the same project that have to be in some condition before a copy starts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub depends_on: Vec<Dependency>,
+    /// Containers of other services of the same project that a copy of this one is built upon: its copy
+    /// `k` is on the node of their copy `k`, starts after it, and is made anew when that one is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shares_with: Vec<Share>,
+}
+
+/// What a copy uses of a container of another service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    /// The other service.
+    pub service: ServiceName,
+    /// What of its container.
+    pub what: SharedPart,
+}
+
+/// What of a container another one may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SharedPart {
+    /// Its network: the two are one host to others.
+    Network,
+    /// Its shared memory.
+    Ipc,
+    /// Its processes.
+    Pid,
+    /// Its mounts.
+    Volumes {
+        /// Mounted read-only.
+        read_only: bool,
+    },
 }
 
 /// Another service of the project that has to be in some condition before a copy starts.

@@ -40,6 +40,7 @@ pub(crate) fn spec() -> ServiceSpec {
         networks: vec![],
         refers_to: vec![],
         depends_on: vec![],
+        shares_with: vec![],
     }
 }
 

@@ -61,6 +61,7 @@ pub(crate) fn service(script: &str) -> ServiceSpec {
         networks: vec![],
         refers_to: vec![],
         depends_on: vec![],
+        shares_with: vec![],
     }
 }
 
