@@ -3,7 +3,8 @@
 
 use crate::ContainerId;
 use model::{
-    ClusterId, Login, Port, ProjectName, ServiceSpec, TaskId, VolumeKey, VolumeName, VolumeSpec,
+    ClusterId, Login, MountOptions, Port, ProjectName, ServiceSpec, TaskId, VolumeKey, VolumeName,
+    VolumeSpec,
 };
 use std::collections::BTreeMap;
 use std::fmt;
@@ -237,6 +238,8 @@ pub struct CreateMount {
     pub target: String,
     /// Mounted read-only.
     pub read_only: bool,
+    /// How else it is mounted.
+    pub options: MountOptions,
 }
 
 /// What a mount of a container to be made shows.

@@ -50,7 +50,7 @@ pub fn create(cluster: &ClusterId, assignment: &Assignment) -> Create {
         network: Network {
             name: network_name(&assignment.project),
             labels: owned(cluster, &assignment.project),
-            aliases: vec![assignment.service.to_string(), replica],
+            aliases: aliases(assignment, replica),
         },
         mounts: container.mounts.iter().map(|m| mount(cluster, assignment, m)).collect(),
         ports: spec.host_ports().copied().collect(),
@@ -59,6 +59,17 @@ pub fn create(cluster: &ClusterId, assignment: &Assignment) -> Create {
         log_options,
         spec: Arc::clone(spec),
     }
+}
+
+/// A replica's names on its project's network: the service's, its own, and those that the file gives it.
+fn aliases(assignment: &Assignment, replica: String) -> Vec<String> {
+    let mut names = vec![assignment.service.to_string(), replica];
+    for name in &assignment.spec.container.engine.aliases {
+        if !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    names
 }
 
 /// The image to run: as resolved when deployed, so that all replicas run the same.
@@ -131,7 +142,12 @@ fn mount(cluster: &ClusterId, assignment: &Assignment, mount: &Mount) -> CreateM
         MountSource::Bind(path) => CreateMountSource::Bind { path: path.clone() },
         MountSource::Tmpfs { size } => CreateMountSource::Tmpfs { size: *size },
     };
-    CreateMount { source, target: mount.target.clone(), read_only: mount.read_only }
+    CreateMount {
+        source,
+        target: mount.target.clone(),
+        read_only: mount.read_only,
+        options: mount.options.clone(),
+    }
 }
 
 fn named_volume(

@@ -36,6 +36,14 @@ fn names_labels_and_defaults() {
 }
 
 #[test]
+fn names_of_the_file_are_names_on_the_network() {
+    let mut spec = spec();
+    spec.container.engine.aliases = vec!["front".into(), "web".into()];
+    let made = create(&cluster(), &with_spec(2, spec));
+    assert_eq!(made.network.aliases, ["web", "web.2", "front"]);
+}
+
+#[test]
 fn a_digest_tells_specs_apart_and_nothing_else() {
     let digest = |a: &model::Assignment| create(&cluster(), a).labels[label::DIGEST].clone();
     assert_eq!(digest(&task(1)), digest(&task(2)));
@@ -68,7 +76,7 @@ fn nothing_confidential_is_shown() {
     let mut spec = spec();
     spec.container.environment.insert("TOKEN".into(), "hunter2".into());
     let source = MountSource::Bind("/srv".into());
-    spec.container.mounts = vec![Mount { source, target: "/srv".into(), read_only: true }];
+    spec.container.mounts = vec![Mount { source, target: "/srv".into(), read_only: true, options: model::MountOptions::default() }];
     let made = create(&cluster(), &with_spec(1, spec));
     assert!(!format!("{made:?}").contains("hunter2"));
 }

@@ -11,6 +11,12 @@ const SOCKET_HELP: &str =
 const CONTEXT_HELP: &str =
     "Reach the cluster from elsewhere, with this context [env: CLUSTER_CONTEXT]";
 
+// These are read where the files are, because a file with variables may set them too.
+const FILES_HELP: &str = "Compose files, later ones over earlier ones; `-` for standard input [env: COMPOSE_FILE; default: those of the folder]";
+const VARIABLES_HELP: &str =
+    "Files with variables for interpolation, in place of `.env` [env: COMPOSE_ENV_FILES]";
+const PROFILES_HELP: &str = "Take services of this profile too [env: COMPOSE_PROFILES]";
+
 /// Deploy Compose files on several hosts, and look after them.
 #[derive(Debug, Parser)]
 #[command(name = "clusterctl", version, propagate_version = true, arg_required_else_help = true)]
@@ -62,6 +68,10 @@ pub(crate) enum Command {
     /// Deploy a Compose file
     #[command(visible_alias = "up")]
     Deploy(Deploy),
+    /// Say of each key of a Compose file what becomes of it; asks no cluster
+    Check(Check),
+    /// Print the project that Compose files come to; asks no cluster
+    Config(Config),
     /// List projects
     Ls(Ls),
     /// List replicas
@@ -243,21 +253,45 @@ fn label(text: &str) -> Result<Label, String> {
     }
 }
 
-#[derive(Debug, ClapArgs)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
-pub(crate) struct Deploy {
+/// What a project is read from.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub(crate) struct Input {
     /// Compose files, later ones over earlier ones; `-` for standard input
-    #[arg(short, long = "file", value_name = "FILE")]
+    #[arg(short, long = "file", value_name = "FILE", help = FILES_HELP)]
     pub(crate) files: Vec<PathBuf>,
-    /// File with variables for interpolation, in place of `.env`
-    #[arg(long, value_name = "FILE")]
-    pub(crate) env_file: Option<PathBuf>,
+    /// Files with variables for interpolation, in place of `.env`
+    #[arg(long = "env-file", value_name = "FILE", help = VARIABLES_HELP)]
+    pub(crate) env_files: Vec<PathBuf>,
+    /// Take services of this profile too
+    #[arg(long = "profile", value_name = "NAME", help = PROFILES_HELP)]
+    pub(crate) profiles: Vec<String>,
     /// Deploy without this key, which the cluster cannot honour
     #[arg(long = "ignore", value_name = "KEY")]
     pub(crate) ignore: Vec<String>,
-    /// Let containers mount what hands them the host
+    /// Let containers have what hands them the host, and files come from outside of the folder
     #[arg(long)]
     pub(crate) allow_host: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Check {
+    #[command(flatten)]
+    pub(crate) input: Input,
+    /// Fail unless every key is honoured or emulated
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Config {
+    #[command(flatten)]
+    pub(crate) input: Input,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Deploy {
+    #[command(flatten)]
+    pub(crate) input: Input,
     /// Send the logins of `docker login` along, for pulling
     #[arg(long)]
     pub(crate) with_registry_auth: bool,

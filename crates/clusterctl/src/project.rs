@@ -1,12 +1,14 @@
 //! Which project a command is about, and reading its Compose files: everything that `compose` is handed
 //! comes from the disk and the environment here. What a key means is `compose`'s business.
 
+use crate::args;
 use crate::failure::Failure;
-use compose::{Complaint, Complaints, Input, Loaded, Severity, SourceFile};
+use compose::{Complaint, Input, Loaded, Report, Severity, SourceFile};
 use model::limits::COMPOSE_BYTES;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 /// Names of a Compose file, the one that wins first, each with those of its override.
@@ -20,14 +22,62 @@ const FILES: [(&str, [&str; 2]); 4] = [
 /// What a project is read from.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sources {
-    /// Compose files; `-` is standard input. None: those of the folder.
+    /// Compose files; `-` is standard input. None: those that the environment names, else those of the folder.
     pub(crate) files: Vec<PathBuf>,
     pub(crate) name: Option<String>,
-    pub(crate) env_file: Option<PathBuf>,
+    /// Files with variables. None: those that the environment names, else `.env`.
+    pub(crate) env_files: Vec<PathBuf>,
+    pub(crate) profiles: Vec<String>,
     pub(crate) ignore: Vec<String>,
     pub(crate) allow_host: bool,
     /// Nodes that could run a service, when known.
     pub(crate) nodes: Option<usize>,
+}
+
+impl Sources {
+    /// As the words say it.
+    pub(crate) fn new(words: &args::Input, name: Option<String>) -> Self {
+        Self {
+            files: words.files.clone(),
+            name,
+            env_files: words.env_files.clone(),
+            profiles: words.profiles.clone(),
+            ignore: words.ignore.clone(),
+            allow_host: words.allow_host,
+            nodes: None,
+        }
+    }
+}
+
+/// What was found in files, with their texts.
+pub(crate) struct Read {
+    pub(crate) report: Report,
+    texts: BTreeMap<String, String>,
+}
+
+impl Read {
+    /// A complaint with the line that it is about, in several lines.
+    pub(crate) fn render(&self, complaint: &Complaint) -> String {
+        let name = complaint.file.as_str();
+        let text = self.texts.get(name).or_else(|| self.texts.get(name.trim_start_matches("./")));
+        compose::render(complaint, text.map_or("", String::as_str))
+    }
+
+    fn project(self) -> Result<Loaded, Rejected> {
+        let errors: Vec<String> = self
+            .report
+            .complaints
+            .iter()
+            .filter(|c| c.severity == Severity::Error)
+            .map(|c| self.render(c))
+            .collect();
+        let Report { spec, complaints, card } = self.report;
+        if let Some(spec) = spec {
+            return Ok(Loaded { spec, remarks: complaints, card });
+        }
+        let warnings = complaints.into_iter().filter(|c| c.severity == Severity::Warning);
+        Err(Rejected { warnings: warnings.collect(), errors })
+    }
 }
 
 /// Why files make no project.
@@ -36,15 +86,6 @@ pub(crate) struct Rejected {
     pub(crate) warnings: Vec<Complaint>,
     /// Each with the line that it is about, in several lines.
     pub(crate) errors: Vec<String>,
-}
-
-impl Rejected {
-    fn new(complaints: &Complaints, texts: &BTreeMap<String, String>) -> Self {
-        let warnings = complaints.0.iter().filter(|c| c.severity == Severity::Warning);
-        let text = |c: &Complaint| texts.get(&c.file).map_or("", String::as_str);
-        let errors = complaints.errors().map(|c| compose::render(c, text(c)));
-        Self { warnings: warnings.cloned().collect(), errors: errors.collect() }
-    }
 }
 
 /// The name that flag, folder and cluster amount to.
@@ -74,7 +115,7 @@ pub(crate) fn of_folder() -> Result<Option<String>, Failure> {
     }
     let sources = Sources { allow_host: true, ..Sources::default() };
     let read = Gathered::new(&sources)?;
-    match read.load(&sources).map(|loaded| loaded.spec.name.to_string()) {
+    match read.load(&sources).project().map(|loaded| loaded.spec.name.to_string()) {
         Ok(name) => Ok(Some(name)),
         // What cannot be deployed as it stands, because a flag is missing say, may still tell its name.
         Err(_) if read.name().is_some() => Ok(read.name()),
@@ -104,6 +145,11 @@ fn find_files(from: &Path) -> Vec<PathBuf> {
 
 /// Reads a project. The outer error is about reading at all, the inner one about what was read.
 pub(crate) fn load(sources: &Sources) -> Result<Result<Loaded, Rejected>, Failure> {
+    Ok(read(sources)?.project())
+}
+
+/// Reads files, and says of each key what becomes of it.
+pub(crate) fn read(sources: &Sources) -> Result<Read, Failure> {
     Ok(Gathered::new(sources)?.load(sources))
 }
 
@@ -111,38 +157,59 @@ pub(crate) fn load(sources: &Sources) -> Result<Result<Loaded, Rejected>, Failur
 struct Gathered {
     folder: PathBuf,
     files: Vec<SourceFile>,
-    dotenv: Option<SourceFile>,
+    dotenv: Vec<SourceFile>,
 }
 
 impl Gathered {
     fn new(sources: &Sources) -> Result<Self, Failure> {
         let here = current_folder()?;
-        let paths =
-            if sources.files.is_empty() { find_files(&here) } else { sources.files.clone() };
+        let environment = environment();
+        let usual = dotenv(&sources.env_files, &here, &here, &environment)?;
+        let paths = if sources.files.is_empty() {
+            named_files(&usual, &environment).unwrap_or_else(|| find_files(&here))
+        } else {
+            sources.files.clone()
+        };
         let Some(first) = paths.first() else {
             return Err(Failure::refused("there is no Compose file in this folder or one above")
                 .next("name one with -f FILE, or write docker-compose.yml"));
         };
         let folder = folder_of(first, &here)?;
         let files = paths.iter().map(|path| source(path, &here)).collect::<Result<Vec<_>, _>>()?;
-        let dotenv = dotenv(sources.env_file.as_deref(), &folder, &here)?;
+        let dotenv = dotenv(&sources.env_files, &folder, &here, &environment)?;
         Ok(Self { folder, files, dotenv })
     }
 
-    fn load(&self, sources: &Sources) -> Result<Loaded, Rejected> {
-        let texts: BTreeMap<String, String> = self
+    fn load(&self, sources: &Sources) -> Read {
+        let texts = self
             .files
             .iter()
             .chain(&self.dotenv)
             .map(|f| (f.name.clone(), String::from_utf8_lossy(&f.bytes).into_owned()))
             .collect();
-        let loaded = self.parse(self.files.clone(), sources);
-        loaded.map_err(|complaints| Rejected::new(&complaints, &texts))
+        let texts = RefCell::new(texts);
+        let report = self.parse(self.files.clone(), sources, &texts);
+        Read { report, texts: texts.into_inner() }
     }
 
-    fn parse(&self, files: Vec<SourceFile>, sources: &Sources) -> Result<Loaded, Complaints> {
-        let reader = |path: &str| read_beside(&self.folder, path, sources.allow_host);
-        compose::load(Input {
+    fn parse(
+        &self,
+        files: Vec<SourceFile>,
+        sources: &Sources,
+        texts: &RefCell<BTreeMap<String, String>>,
+    ) -> Report {
+        let reader = |path: &str| {
+            let read = read_beside(&self.folder, path, sources.allow_host);
+            // Lines of other files than Compose files may be secrets, and are never shown.
+            if let Ok(Some(bytes)) = &read
+                && Path::new(path).extension().is_some_and(|e| e == "yml" || e == "yaml")
+            {
+                let text = String::from_utf8_lossy(bytes).into_owned();
+                texts.borrow_mut().insert(path.to_owned(), text);
+            }
+            read
+        };
+        compose::check(Input {
             files,
             project_name: sources.name.clone(),
             folder: self.folder.to_string_lossy().into_owned(),
@@ -152,6 +219,7 @@ impl Gathered {
             ignore: sources.ignore.iter().cloned().collect::<BTreeSet<_>>(),
             allow_host: sources.allow_host,
             nodes: sources.nodes,
+            profiles: sources.profiles.clone(),
         })
     }
 
@@ -163,7 +231,8 @@ impl Gathered {
         });
         let text = format!("{}\nservices: {{x: {{image: x}}}}\n", said.unwrap_or_default());
         let file = SourceFile { name: "name".into(), bytes: text.into_bytes() };
-        self.parse(vec![file], &Sources::default()).ok().map(|l| l.spec.name.to_string())
+        let texts = RefCell::default();
+        self.parse(vec![file], &Sources::default(), &texts).spec.map(|s| s.name.to_string())
     }
 }
 
@@ -198,18 +267,40 @@ fn source(path: &Path, here: &Path) -> Result<SourceFile, Failure> {
 }
 
 /// At most one byte more than is allowed, so that the excess is noticed and nothing endless is read.
-pub(crate) fn limited(from: impl Read) -> io::Result<Vec<u8>> {
+pub(crate) fn limited(from: impl io::Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     from.take(COMPOSE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-fn dotenv(named: Option<&Path>, folder: &Path, here: &Path) -> Result<Option<SourceFile>, Failure> {
-    if let Some(path) = named {
-        return source(path, here).map(Some);
+/// Files with variables: those named, else those that the environment names, else `.env` where there is one.
+fn dotenv(
+    named: &[PathBuf],
+    folder: &Path,
+    here: &Path,
+    environment: &BTreeMap<String, String>,
+) -> Result<Vec<SourceFile>, Failure> {
+    let from_environment: Vec<PathBuf> = environment
+        .get("COMPOSE_ENV_FILES")
+        .map(|list| list.split(',').filter(|p| !p.is_empty()).map(PathBuf::from).collect())
+        .unwrap_or_default();
+    let named = if named.is_empty() { &from_environment[..] } else { named };
+    if !named.is_empty() {
+        return named.iter().map(|path| source(path, here)).collect();
     }
     let path = folder.join(".env");
-    if path.is_file() { source(&path, here).map(Some) } else { Ok(None) }
+    if path.is_file() { Ok(vec![source(&path, here)?]) } else { Ok(Vec::new()) }
+}
+
+/// Files that `COMPOSE_FILE` names, in the environment or in the files with variables.
+fn named_files(
+    dotenv: &[SourceFile],
+    environment: &BTreeMap<String, String>,
+) -> Option<Vec<PathBuf>> {
+    let value = |name| compose::variable(dotenv, environment, name).filter(|v| !v.is_empty());
+    let separator = value("COMPOSE_PATH_SEPARATOR").unwrap_or_else(|| ":".to_owned());
+    let list = value("COMPOSE_FILE")?;
+    Some(list.split(&separator).filter(|p| !p.is_empty()).map(PathBuf::from).collect())
 }
 
 /// Variables whose names or values are no text cannot be used in a file that is.
@@ -229,6 +320,10 @@ fn read_beside(folder: &Path, path: &str, any: bool) -> Result<Option<Vec<u8>>, 
     };
     if !any && !real.starts_with(folder) {
         return Err("it leads out of the project's folder; --allow-host lets it".into());
+    }
+    // Opening a pipe would wait for whoever writes to it.
+    if !real.metadata().map_err(|e| e.to_string())?.is_file() {
+        return Err("it is no regular file".into());
     }
     File::open(&real).and_then(limited).map(Some).map_err(|e| e.to_string())
 }
@@ -285,14 +380,31 @@ mod tests {
         let gathered = |text: &str| Gathered {
             folder: "/srv/My Shop".into(),
             files: vec![SourceFile { name: "c.yml".into(), bytes: text.as_bytes().to_vec() }],
-            dotenv: None,
+            dotenv: Vec::new(),
         };
-        let refused = "services: {web: {image: x, cap_drop: [ALL]}}\n";
-        assert!(gathered(refused).load(&Sources::default()).is_err());
+        let refused = "services: {web: {image: x, privileged: true}}\n";
+        assert!(gathered(refused).load(&Sources::default()).project().is_err());
         assert_eq!(gathered(refused).name().as_deref(), Some("myshop"));
         let named = format!("{refused}name: blog # ours\n");
         assert_eq!(gathered(&named).name().as_deref(), Some("blog"));
         assert_eq!(gathered("name: [").name(), None);
+    }
+
+    #[test]
+    fn the_environment_names_files_with_a_separator_of_its_own() {
+        let dotenv =
+            |text: &str| vec![SourceFile { name: ".env".into(), bytes: text.as_bytes().to_vec() }];
+        let names = |text: &str, environment: &[(&str, &str)]| {
+            let environment =
+                environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+            named_files(&dotenv(text), &environment)
+        };
+        let two = || Some(vec![PathBuf::from("a.yml"), PathBuf::from("b.yml")]);
+        assert_eq!(names("", &[]), None);
+        assert_eq!(names("", &[("COMPOSE_FILE", "a.yml:b.yml")]), two());
+        assert_eq!(names("COMPOSE_FILE=a.yml,b.yml\nCOMPOSE_PATH_SEPARATOR=,", &[]), two());
+        let shell = [("COMPOSE_FILE", "c.yml")];
+        assert_eq!(names("COMPOSE_FILE=a.yml", &shell), Some(vec![PathBuf::from("c.yml")]));
     }
 
     #[test]

@@ -33,6 +33,26 @@ fn all() -> Vec<ReplicaSummary> {
 }
 
 #[test]
+fn what_is_not_honoured_is_said_before_anything_starts() {
+    let fake = Fake::new();
+    let place = place(&fake);
+    fake.set(|s| s.replicas = vec![all()]);
+    let file =
+        FILE.replace("image: nginx\n", "image: nginx\n    expose: [80]\n    privileged: true\n");
+    place.write("docker-compose.yml", &file);
+    let refused = place.run("deploy");
+    assert!(refused.code == 1 && refused.err.contains("--allow-host"), "{refused:?}");
+    assert!(fake.set(|s| s.deploys.is_empty()), "nothing is sent");
+    let ran = place.run("deploy --allow-host");
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let at = |words: &str| ran.err.find(words).unwrap_or_else(|| panic!("{words}: {}", ran.err));
+    let start = at("Resolving images");
+    assert!(at("harmless here: services.web.expose") < start);
+    assert!(at("allowed by --allow-host: services.web.privileged") < start);
+    assert!(fake.set(|s| s.deploys.remove(0)).allow_host);
+}
+
+#[test]
 fn a_deploy_waits_until_everything_runs() {
     let fake = Fake::new();
     let place = place(&fake);

@@ -2,12 +2,14 @@
 //! in place and every path absolute, in a fixed order. It is what travels to the cluster, and reading it
 //! back gives the same project. `$` is doubled, so Docker Compose understands it the same way.
 
+use crate::canonical_engine;
+use crate::mounts::short_only;
 use crate::scalar::{duration_text, milli_cpus_text};
 use crate::writer::{Map, Out, document, flag, list, number, pairs, text, words};
 use model::{
-    ConstraintKey, ContainerSpec, HealthCheck, Mode, Mount, MountSource, Placement, Port, PortMode,
-    ProjectSpec, Protocol, Pull, Resources, RestartCondition, RestartPolicy, ServiceSpec,
-    UpdateOrder, VolumeSpec,
+    ConstraintKey, ContainerSpec, Dependency, DependencyCondition, Engine, HealthCheck, Mode,
+    Mount, MountSource, Placement, Port, PortMode, ProjectSpec, Protocol, Pull, Resources,
+    RestartCondition, RestartPolicy, ServiceSpec, Share, SharedPart, UpdateOrder, VolumeSpec,
 };
 use std::collections::BTreeSet;
 
@@ -41,14 +43,16 @@ fn service(spec: &ServiceSpec) -> Out {
     let mut out = Map::default();
     container(&mut out, &spec.container);
     out.put("ports", list(&spec.ports, port));
-    let plain = spec.networks.len() == 1 && spec.networks[0] == "default";
-    out.put("networks", (!plain).then(|| words(&spec.networks)));
+    shared(&mut out, &spec.shares_with);
+    out.put("network_mode", spec.container.engine.network_mode.as_deref().map(text));
+    out.put("networks", networks(spec));
+    out.put("depends_on", depends_on(&spec.depends_on));
     let mut deploy = Map::default();
     match spec.mode {
         Mode::Global => deploy.put("mode", text("global")),
         Mode::Replicated { replicas } => deploy.put("replicas", replicas.map(number)),
     }
-    deploy.put("resources", resources(&spec.resources));
+    deploy.put("resources", resources(&spec.resources, &spec.container.engine));
     deploy.put("placement", placement(&spec.placement));
     deploy.put("restart_policy", restart(&spec.restart));
     let mut update = Map::default();
@@ -63,6 +67,58 @@ fn service(spec: &ServiceSpec) -> Out {
     deploy.put("update_config", update.done());
     out.put("deploy", deploy.done());
     Out::Map(out.0)
+}
+
+/// A list where nothing but names is to be said. Aliases are the service's, on whichever network; they stand
+/// under the first.
+fn networks(spec: &ServiceSpec) -> Option<Out> {
+    let aliases = &spec.container.engine.aliases;
+    if !aliases.is_empty() {
+        let mut first = Map::default();
+        first.put("aliases", words(aliases));
+        let mut attached = vec![first.done().unwrap_or(Out::Map(vec![]))];
+        attached.resize_with(spec.networks.len().max(1), || Out::Map(vec![]));
+        let names = spec.networks.iter().cloned();
+        return Some(Out::Map(names.zip(attached).collect()));
+    }
+    let plain = spec.networks.len() == 1 && spec.networks[0] == "default";
+    (!plain && spec.container.engine.network_mode.is_none()).then(|| words(&spec.networks))
+}
+
+/// What is used of other services. A name space is either another's or is said among the engine's settings.
+fn shared(out: &mut Map, shares: &[Share]) {
+    let mut volumes = Vec::new();
+    for Share { service, what } in shares {
+        let key = match what {
+            SharedPart::Network => "network_mode",
+            SharedPart::Ipc => "ipc",
+            SharedPart::Pid => "pid",
+            SharedPart::Volumes { read_only } => {
+                volumes.push(format!("{service}{}", if *read_only { ":ro" } else { "" }));
+                continue;
+            }
+        };
+        out.put(key, text(format!("service:{service}")));
+    }
+    out.put("volumes_from", (!volumes.is_empty()).then(|| words(&volumes)));
+}
+
+fn depends_on(on: &[Dependency]) -> Option<Out> {
+    let entry = |dependency: &Dependency| {
+        let mut out = Map::default();
+        out.put(
+            "condition",
+            text(match dependency.condition {
+                DependencyCondition::Started => "service_started",
+                DependencyCondition::Healthy => "service_healthy",
+                DependencyCondition::Completed => "service_completed_successfully",
+            }),
+        );
+        out.put("restart", flag(dependency.restart));
+        out.put("required", (!dependency.required).then(|| Out::Bare("false".to_owned())));
+        (dependency.service.to_string(), Out::Map(out.0))
+    };
+    Map(on.iter().map(entry).collect()).done()
 }
 
 fn container(out: &mut Map, spec: &ContainerSpec) {
@@ -85,13 +141,17 @@ fn container(out: &mut Map, spec: &ContainerSpec) {
     out.put("user", spec.user.as_deref().map(text));
     out.put("working_dir", spec.working_dir.as_deref().map(text));
     out.put("hostname", spec.hostname.as_deref().map(text));
-    out.put("volumes", list(&spec.mounts, mount));
+    let long: Vec<&Mount> = spec.mounts.iter().filter(|m| !short_only(m)).collect();
+    out.put("volumes", list(&long, |m| mount(m)));
+    let short: Vec<&Mount> = spec.mounts.iter().filter(|m| short_only(m)).collect();
+    out.put("tmpfs", list(&short, |m| tmpfs(m)));
     out.put("healthcheck", spec.healthcheck.as_ref().and_then(health));
     out.put("stop_signal", spec.stop_signal.as_deref().map(text));
     out.put("stop_grace_period", spec.stop_grace.map(|d| text(duration_text(d))));
     out.put("init", spec.init.map(|on| Out::Bare(on.to_string())));
     out.put("tty", flag(spec.tty));
     out.put("stdin_open", flag(spec.stdin_open));
+    canonical_engine::put(out, &spec.engine);
     out.put("extra_hosts", (!spec.extra_hosts.is_empty()).then(|| words(&spec.extra_hosts)));
     out.put(
         "logging",
@@ -116,10 +176,31 @@ fn mount(mount: &Mount) -> Out {
     out.put("source", source.map(text));
     out.put("target", text(&mount.target));
     out.put("read_only", flag(mount.read_only));
+    let options = &mount.options;
+    let mut bind = Map::default();
+    bind.put("propagation", options.propagation.as_deref().map(text));
+    bind.put("recursive", options.not_recursive.then(|| text("disabled")));
+    out.put("bind", bind.done());
+    let mut volume = Map::default();
+    volume.put("nocopy", flag(options.no_copy));
+    volume.put("subpath", options.subpath.as_deref().map(text));
+    out.put("volume", volume.done());
     let mut tmpfs = Map::default();
     tmpfs.put("size", size.map(number));
+    let mode = options.tmpfs.iter().find_map(|o| o.strip_prefix("mode="));
+    tmpfs.put("mode", mode.map(|m| text(format!("0{m}"))));
     out.put("tmpfs", tmpfs.done());
     Out::Map(out.0)
+}
+
+/// `/run:size=64,noexec`.
+fn tmpfs(mount: &Mount) -> Out {
+    let MountSource::Tmpfs { size } = mount.source else { return text(&mount.target) };
+    let size = size.map(|s| format!("size={s}"));
+    let read_only = mount.read_only.then(|| "ro".to_owned());
+    let options: Vec<String> =
+        mount.options.tmpfs.iter().cloned().chain(size).chain(read_only).collect();
+    text(format!("{}:{}", mount.target, options.join(",")))
 }
 
 fn health(check: &HealthCheck) -> Option<Out> {
@@ -129,6 +210,7 @@ fn health(check: &HealthCheck) -> Option<Out> {
     out.put("timeout", check.timeout.map(|d| text(duration_text(d))));
     out.put("retries", check.retries.map(number));
     out.put("start_period", check.start_period.map(|d| text(duration_text(d))));
+    out.put("start_interval", check.start_interval.map(|d| text(duration_text(d))));
     out.done()
 }
 
@@ -142,7 +224,7 @@ fn port(port: &Port) -> Out {
     Out::Map(out.0)
 }
 
-fn resources(resources: &Resources) -> Option<Out> {
+fn resources(resources: &Resources, engine: &Engine) -> Option<Out> {
     let (mut limits, mut floor, mut out) = (Map::default(), Map::default(), Map::default());
     limits.put("cpus", resources.milli_cpus.map(|c| text(milli_cpus_text(c))));
     limits.put("memory", resources.memory.map(|m| text(m.to_string())));
@@ -151,6 +233,7 @@ fn resources(resources: &Resources) -> Option<Out> {
     floor.put("cpus", (cpus > 0).then(|| Out::Text(milli_cpus_text(cpus))));
     let memory = resources.reserved_memory;
     floor.put("memory", (memory > 0).then(|| Out::Text(memory.to_string())));
+    floor.put("devices", canonical_engine::requests(&engine.device_requests));
     out.put("limits", limits.done());
     out.put("reservations", floor.done());
     out.done()

@@ -2,13 +2,12 @@
 //! Owns how complaints are collected, ordered and shown; never decides what is wrong. Start with
 //! [`Complaint`]; readers collect through `Log`.
 
+use crate::card::{Card, Findings, Said, Standing};
+use crate::limits::COMPLAINTS;
 use crate::tree::Place;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Complaints kept per load; what comes after them is only counted, so that a hostile file cannot make
-/// the answer larger than itself.
-const KEPT: usize = 200;
 /// Characters of a source line that [`render`] shows.
 const LINE_SHOWN: usize = 160;
 /// Characters of a quoted name or value in a message.
@@ -155,6 +154,7 @@ pub(crate) struct Log {
     kept: BTreeMap<(Place, Severity, String), Option<String>>,
     errors: usize,
     dropped: usize,
+    findings: Findings,
 }
 
 impl Log {
@@ -185,7 +185,7 @@ impl Log {
     fn add(&mut self, at: Place, severity: Severity, message: String, help: Option<String>) {
         self.errors += usize::from(severity == Severity::Error);
         let key = (at, severity, message);
-        if self.kept.len() < KEPT {
+        if self.kept.len() < COMPLAINTS {
             self.kept.insert(key, help);
         } else if !self.kept.contains_key(&key) {
             self.dropped += 1;
@@ -194,41 +194,66 @@ impl Log {
 
     /// Whether further complaints are only counted, so that no work should go into wording them.
     pub(crate) fn full(&self) -> bool {
-        self.kept.len() >= KEPT
+        self.kept.len() >= COMPLAINTS
     }
 
     pub(crate) fn failed(&self) -> bool {
         self.errors > 0
     }
 
-    /// Everything said, by place.
-    pub(crate) fn into_complaints(self) -> Vec<Complaint> {
-        let Self { names, kept, dropped, .. } = self;
-        let last = kept.keys().next_back().map(|(at, ..)| *at).unwrap_or_default();
-        let name = |at: Place| names.get(usize::from(at.file)).cloned().unwrap_or_default();
-        let mut out: Vec<Complaint> = kept
-            .into_iter()
-            .map(|((at, severity, message), help)| Complaint {
-                severity,
-                file: name(at),
-                line: at.line,
-                column: at.column,
-                length: at.length.max(1),
-                message,
-                help,
-            })
-            .collect();
-        if dropped > 0 {
-            out.push(Complaint {
-                severity: Severity::Error,
-                file: name(last),
-                line: 0,
-                column: 0,
-                length: 1,
-                message: format!("and {dropped} more; fix these first"),
-                help: None,
-            });
-        }
-        out
+    /// Notes what becomes of a key.
+    pub(crate) fn find(
+        &mut self,
+        at: Place,
+        path: impl Into<String>,
+        standing: Standing,
+        why: impl Into<String>,
+        instead: impl Into<String>,
+    ) {
+        let said = Said { standing, why: why.into(), instead: instead.into() };
+        self.findings.add(at, path.into(), said);
     }
+
+    /// Everything said, by place, and the report card.
+    pub(crate) fn done(self) -> (Vec<Complaint>, Card) {
+        let Self { names, kept, dropped, findings, .. } = self;
+        let card = findings.into_card(|at| name(&names, at));
+        (complaints(&names, kept, dropped), card)
+    }
+}
+
+fn name(names: &[String], at: Place) -> String {
+    names.get(usize::from(at.file)).cloned().unwrap_or_default()
+}
+
+fn complaints(
+    names: &[String],
+    kept: BTreeMap<(Place, Severity, String), Option<String>>,
+    dropped: usize,
+) -> Vec<Complaint> {
+    let last = kept.keys().next_back().map(|(at, ..)| *at).unwrap_or_default();
+    let mut out: Vec<Complaint> = kept
+        .into_iter()
+        .map(|((at, severity, message), help)| Complaint {
+            severity,
+            file: name(names, at),
+            line: at.line,
+            column: at.column,
+            length: at.length.max(1),
+            message,
+            help,
+        })
+        .collect();
+    if dropped > 0 {
+        out.push(Complaint {
+            severity: Severity::Error,
+            file: name(names, last),
+            line: 0,
+            column: 0,
+            length: 1,
+            message: format!("and {dropped} more; fix these first"),
+            help: None,
+        });
+    }
+    out
 }

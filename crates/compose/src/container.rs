@@ -4,8 +4,9 @@ use crate::complaint::{shown, unprintable};
 use crate::keys::Section;
 use crate::reader::{Fields, Pair, Reader, plain};
 use crate::tree::{Node, Value};
-use crate::{environment, health, scalar, words};
+use crate::{engine, environment, health, scalar, words};
 use model::{ContainerSpec, Image, Logging, Mount, Pull};
+use std::collections::BTreeMap;
 
 /// Reads everything about the container except its mounts, which are given.
 pub(crate) fn read(r: &mut Reader<'_>, fields: &Fields<'_>, mounts: Vec<Mount>) -> ContainerSpec {
@@ -14,7 +15,7 @@ pub(crate) fn read(r: &mut Reader<'_>, fields: &Fields<'_>, mounts: Vec<Mount>) 
         command: command(r, fields, "command"),
         entrypoint: command(r, fields, "entrypoint"),
         environment: environment::read(r, fields),
-        labels: fields.get("labels").map(|n| r.labels(n, "labels")).unwrap_or_default(),
+        labels: labels(r, fields),
         user: r.text(fields, "user"),
         working_dir: r.text(fields, "working_dir"),
         hostname: r.value(fields, "hostname", hostname),
@@ -27,7 +28,17 @@ pub(crate) fn read(r: &mut Reader<'_>, fields: &Fields<'_>, mounts: Vec<Mount>) 
         stdin_open: r.flag(fields, "stdin_open").unwrap_or(false),
         extra_hosts: extra_hosts(r, fields),
         logging: logging(r, fields),
+        engine: engine::read(r, fields),
     }
+}
+
+/// Those of `label_file`, and over them those of `labels`.
+fn labels(r: &mut Reader<'_>, fields: &Fields<'_>) -> BTreeMap<String, String> {
+    let mut labels = environment::label_files(r, fields);
+    if let Some(node) = fields.get("labels") {
+        labels.extend(r.labels(node, "labels"));
+    }
+    labels
 }
 
 fn image(r: &mut Reader<'_>, fields: &Fields<'_>) -> Image {
@@ -69,11 +80,14 @@ fn pull(r: &mut Reader<'_>, fields: &Fields<'_>) -> Pull {
         "never" => Pull::Never,
         "missing" | "if_not_present" => Pull::Missing,
         "build" => {
-            r.log.refuse(at, "`pull_policy: build` is not supported yet", "build the image before");
+            let why = "nothing is built on deploy";
+            r.refuse_key(at, "pull_policy", why, "build the image before, and remove it");
             Pull::Never
         }
         other if other == "daily" || other == "weekly" || other.starts_with("every_") => {
-            r.log.warn(at, format!("`pull_policy: {other}` is read as `missing`"));
+            let how =
+                format!("`{other}` is read as `missing`: images are resolved once per deploy");
+            r.emulated(at, "pull_policy", &how);
             Pull::Missing
         }
         other => {
@@ -92,7 +106,7 @@ fn command(r: &mut Reader<'_>, fields: &Fields<'_>, key: &str) -> Option<Vec<Str
     words_of(r, node, key)
 }
 
-fn words_of(r: &mut Reader<'_>, node: &Node, key: &str) -> Option<Vec<String>> {
+pub(crate) fn words_of(r: &mut Reader<'_>, node: &Node, key: &str) -> Option<Vec<String>> {
     if let Value::Scalar(line) = &node.value {
         return match words::split(line) {
             Ok(words) => {
@@ -114,7 +128,8 @@ pub(crate) fn strings(r: &mut Reader<'_>, node: &Node, key: &str) -> Vec<String>
     items.iter().filter_map(|item| r.scalar(item, key, |s| Ok(s.to_owned()))).collect()
 }
 
-fn hostname(text: &str) -> Result<String, String> {
+/// A name in the network.
+pub(crate) fn hostname(text: &str) -> Result<String, String> {
     let good = (1..=model::limits::NAME_BYTES).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
         && text.starts_with(|c: char| c.is_ascii_alphanumeric());

@@ -6,8 +6,8 @@ use crate::reader::{Fields, Reader};
 use crate::scalar::{bytes, count, duration, milli_cpus};
 use crate::tree::Place;
 use model::{
-    Constraint, ConstraintKey, Mode, Placement, Resources, RestartCondition, RestartPolicy,
-    UpdateOrder, UpdatePolicy,
+    Constraint, ConstraintKey, DeviceRequest, Mode, Placement, Resources, RestartCondition,
+    RestartPolicy, UpdateOrder, UpdatePolicy,
 };
 
 /// What `deploy` says about a service.
@@ -17,6 +17,8 @@ pub(crate) struct Deploy {
     pub(crate) placement: Placement,
     pub(crate) restart: RestartPolicy,
     pub(crate) update: UpdatePolicy,
+    /// Devices of drivers that are reserved.
+    pub(crate) devices: Vec<DeviceRequest>,
 }
 
 /// Reads `deploy`, `scale`, `restart`, `mem_limit`, `mem_reservation`, `cpus` and `pids_limit`.
@@ -29,7 +31,45 @@ pub(crate) fn read(r: &mut Reader<'_>, service: &Fields<'_>) -> Deploy {
         placement: placement(r, &inner),
         restart: restart(r, service, &inner),
         update: update(r, &inner),
+        devices: without_effect(r, &inner),
     }
+}
+
+/// Checks what the table says has no effect, and reads the devices that stand among it.
+fn without_effect(r: &mut Reader<'_>, deploy: &Fields<'_>) -> Vec<DeviceRequest> {
+    r.word(deploy, "endpoint_mode", &[("vip", ()), ("dnsrr", ())]);
+    if let Some(labels) = deploy.get("labels") {
+        r.labels(labels, "labels");
+    }
+    if let Some(node) = deploy.get("rollback_config") {
+        let inner = r.fields(node, "rollback_config", Section::Rollback);
+        r.word(&inner, "order", &ORDERS);
+        r.value(&inner, "monitor", duration);
+        pace(r, &inner);
+    }
+    let resources = deploy.get("resources").and_then(|n| n.entry("reservations"));
+    let Some(reservations) = resources else { return Vec::new() };
+    if let Some(list) = reservations.entry("generic_resources") {
+        for item in r.items(list, "generic_resources", false) {
+            let kind = r.fields_within(item, "generic_resources", Section::Generic);
+            if let Some(spec) = kind.get("discrete_resource_spec") {
+                r.fields_within(spec, "discrete_resource_spec", Section::Discrete);
+            }
+        }
+    }
+    let devices = reservations.entry("devices").filter(|n| !n.is_null());
+    devices.map(|n| crate::devices::reserved(r, n, n.at)).unwrap_or_default()
+}
+
+const ORDERS: [(&str, UpdateOrder); 2] =
+    [("start-first", UpdateOrder::StartFirst), ("stop-first", UpdateOrder::StopFirst)];
+
+/// How fast copies are exchanged, and what happens when that fails.
+fn pace(r: &mut Reader<'_>, inner: &Fields<'_>) {
+    r.value(inner, "parallelism", count(model::limits::REPLICAS));
+    r.value(inner, "delay", duration);
+    r.word(inner, "failure_action", &[("continue", ()), ("pause", ()), ("rollback", ())]);
+    r.value(inner, "max_failure_ratio", crate::scalar::decimal);
 }
 
 fn mode(r: &mut Reader<'_>, service: &Fields<'_>, deploy: &Fields<'_>) -> Mode {
@@ -46,13 +86,13 @@ fn mode(r: &mut Reader<'_>, service: &Fields<'_>, deploy: &Fields<'_>) -> Mode {
         }
         "global" => return Mode::Global,
         "replicated-job" | "global-job" => {
-            let help = "use `restart: on-failure` for a task that ends";
-            r.log.refuse(at, format!("`mode: {name}` is not supported yet"), help);
+            let why = "jobs are not run yet";
+            r.refuse_key(at, "deploy.mode", why, "use `restart: on-failure` for a task that ends");
         }
         other => {
-            let near = crate::words::nearest(other, ["replicated", "global"].into_iter());
-            let hint = near.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
-            r.log.error(at, format!("unknown mode `{other}`{hint}"));
+            let known = ["replicated", "global", "replicated-job", "global-job"];
+            let hint = crate::words::hint(other, known.into_iter());
+            r.log.error(at, format!("unknown mode `{}`{hint}", crate::complaint::shown(other)));
         }
     }
     Mode::Replicated { replicas }
@@ -213,8 +253,12 @@ fn restart(r: &mut Reader<'_>, service: &Fields<'_>, deploy: &Fields<'_>) -> Res
 
 /// `no`, `always`, `unless-stopped`, `on-failure[:N]`.
 fn simple(text: &str) -> Result<RestartPolicy, String> {
-    let expected =
-        || "one of `no`, `always`, `on-failure`, `on-failure:N`, `unless-stopped`".to_owned();
+    let expected = || {
+        let words = ["no", "always", "on-failure", "unless-stopped"];
+        let near = crate::words::nearest(text, words.into_iter());
+        let hint = near.map(|n| format!(" (did you mean `{n}`?)")).unwrap_or_default();
+        format!("one of `no`, `always`, `on-failure`, `on-failure:N`, `unless-stopped`{hint}")
+    };
     let default = RestartPolicy::default();
     let with = |condition| RestartPolicy { condition, ..default };
     match text {
@@ -233,9 +277,9 @@ fn simple(text: &str) -> Result<RestartPolicy, String> {
 fn update(r: &mut Reader<'_>, deploy: &Fields<'_>) -> UpdatePolicy {
     let Some(node) = deploy.get("update_config") else { return UpdatePolicy::default() };
     let inner = r.fields(node, "update_config", Section::Update);
-    let orders = [("start-first", UpdateOrder::StartFirst), ("stop-first", UpdateOrder::StopFirst)];
+    pace(r, &inner);
     UpdatePolicy {
-        order: r.word(&inner, "order", &orders),
+        order: r.word(&inner, "order", &ORDERS),
         monitor: r.value(&inner, "monitor", duration),
     }
 }

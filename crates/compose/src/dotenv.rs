@@ -66,7 +66,7 @@ fn setting<'l>(
 /// Whether a container can have a variable of this name and a person can read it.
 pub(crate) fn valid_name(name: &str) -> bool {
     !name.is_empty()
-        && name.len() <= crate::reader::KEY_BYTES
+        && name.len() <= crate::limits::KEY_BYTES
         && !name
             .contains(|c: char| c == '=' || c.is_whitespace() || crate::complaint::unprintable(c))
 }

@@ -2,9 +2,8 @@
 
 use crate::complaint::shown;
 use crate::dotenv::{self, Setting, valid_name};
-use crate::hostpath;
 use crate::keys::Section;
-use crate::reader::{Deployer, Fields, Pair, Reader};
+use crate::reader::{Fields, Pair, Reader};
 use crate::tree::{Node, Place, Value};
 use std::collections::BTreeMap;
 
@@ -60,8 +59,11 @@ fn file(r: &mut Reader<'_>, item: &Node, out: &mut BTreeMap<String, String>) {
         r.scalar(item, "env_file", crate::reader::plain)
     };
     let Some(path) = path else { return };
-    let Some(text) = text_of(r, &path, required, item.at) else { return };
-    let Some(deployer) = &r.rules.deployer else { return };
+    let Some(deployer) = &r.rules.deployer else {
+        r.log.error(item.at, "a canonical document refers to no files");
+        return;
+    };
+    let Some(text) = deployer.files.text(&path, required, item.at, &mut r.log) else { return };
     let settings = dotenv::parse(&text, &deployer.variables, raw);
     let number = r.log.file(&path);
     for setting in settings {
@@ -87,54 +89,24 @@ fn take(r: &mut Reader<'_>, setting: Setting, file: u16) -> Option<(String, Stri
     }
 }
 
-/// The text of a file of the project. Paths that leave the project folder are refused here by their
-/// spelling; whoever implements the reading refuses links that leave it.
-fn text_of(r: &mut Reader<'_>, path: &str, required: bool, at: Place) -> Option<String> {
-    let Some(deployer) = &r.rules.deployer else {
-        r.log.error(at, "a canonical document refers to no files");
-        return None;
-    };
-    let name = shown(path);
-    if path.contains("://") {
-        r.log.error(at, format!("`{name}` is no path: files are not fetched from elsewhere"));
-        return None;
-    }
-    let inside = match hostpath::inside(path).or_else(|| inside_folder(deployer, path)) {
-        Some(inside) => inside,
-        None if r.rules.allow_host => path.to_owned(),
-        None => {
-            let help = "copy it into the folder, or allow it by `--allow-host`";
-            r.log.refuse(at, format!("`{name}` is outside of the project's folder"), help);
-            return None;
-        }
-    };
-    match (deployer.read)(&inside) {
-        Ok(Some(bytes)) => text(r, bytes, &name, at),
-        Ok(None) if !required => None,
-        Ok(None) => {
-            r.log.error(at, format!("there is no file `{name}`"));
-            None
-        }
-        Err(why) => {
-            r.log.error(at, format!("`{name}` cannot be read: {}", shown(&why)));
-            None
+/// Labels of files, in their order: they are read as variables are.
+pub(crate) fn label_files(r: &mut Reader<'_>, fields: &Fields<'_>) -> BTreeMap<String, String> {
+    let mut out = BTreeMap::new();
+    let Some(node) = fields.get("label_file") else { return out };
+    for item in r.items(node, "label_file", true) {
+        let Some(path) = r.scalar(item, "label_file", crate::reader::plain) else { continue };
+        let Some(deployer) = &r.rules.deployer else {
+            r.log.error(item.at, "a canonical document refers to no files");
+            continue;
+        };
+        let Some(text) = deployer.files.text(&path, true, item.at, &mut r.log) else { continue };
+        let settings = dotenv::parse(&text, &deployer.variables, false);
+        let number = r.log.file(&path);
+        for setting in settings {
+            if let Some((name, value)) = take(r, setting, number) {
+                out.insert(name, value);
+            }
         }
     }
-}
-
-fn inside_folder(deployer: &Deployer<'_>, path: &str) -> Option<String> {
-    let path = path.starts_with('/').then(|| hostpath::normal(path))?;
-    let folder = hostpath::normal(deployer.folder);
-    path.strip_prefix(&folder)?.strip_prefix('/').map(str::to_owned)
-}
-
-fn text(r: &mut Reader<'_>, bytes: Vec<u8>, name: &str, at: Place) -> Option<String> {
-    if bytes.len() > model::limits::COMPOSE_BYTES {
-        let most = model::limits::COMPOSE_BYTES >> 20;
-        r.log.error(at, format!("`{name}` is larger than {most} MiB"));
-        return None;
-    }
-    String::from_utf8(bytes)
-        .map_err(|_| r.log.error(at, format!("`{name}` is not UTF-8 text")))
-        .ok()
+    out
 }

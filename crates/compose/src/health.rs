@@ -23,9 +23,15 @@ pub(crate) fn read(r: &mut Reader<'_>, fields: &Fields<'_>) -> Option<HealthChec
         timeout: r.value(&inner, "timeout", scalar::duration),
         retries: r.value(&inner, "retries", scalar::count(10_000)),
         start_period: r.value(&inner, "start_period", scalar::duration),
+        start_interval: r.value(&inner, "start_interval", scalar::duration),
     };
     let nothing = check.test.is_empty()
-        && check.interval.or(check.timeout).or(check.start_period).is_none()
+        && check
+            .interval
+            .or(check.timeout)
+            .or(check.start_period)
+            .or(check.start_interval)
+            .is_none()
         && check.retries.is_none();
     (!nothing).then_some(check)
 }

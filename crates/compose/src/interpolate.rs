@@ -3,15 +3,11 @@
 //! never looked at again; no command is ever run. Start with [`tree`].
 
 use crate::complaint::{Log, shown};
+use crate::limits::{GROWN, VARIABLE_DEPTH};
 use crate::tree::{Node, Value};
 use std::collections::BTreeMap;
 use std::iter::Peekable;
 use std::str::Chars;
-
-/// Bytes that all values of a project may grow to.
-const GROWN: usize = 8 * model::limits::COMPOSE_BYTES;
-/// Levels of `${A:-${B:-...}}`.
-const DEPTH: usize = 32;
 
 /// Where values come from.
 #[derive(Clone, Copy)]
@@ -23,9 +19,9 @@ pub(crate) enum Variables<'v> {
 }
 
 /// Interpolates every value below `node`; keys stay as they are.
-pub(crate) fn tree(node: &mut Node, variables: Variables<'_>, log: &mut Log) {
-    let mut grown = 0;
-    walk(node, variables, log, &mut grown);
+/// `grown` counts the bytes put in so far, over all files of a project.
+pub(crate) fn tree(node: &mut Node, variables: Variables<'_>, log: &mut Log, grown: &mut usize) {
+    walk(node, variables, log, grown);
 }
 
 fn walk(node: &mut Node, variables: Variables<'_>, log: &mut Log, grown: &mut usize) {
@@ -142,8 +138,8 @@ impl<'t> Text<'t> {
 
     /// What follows `${`.
     fn braces(&mut self, live: bool, depth: usize) -> Result<String, String> {
-        if depth == DEPTH {
-            return Err(format!("variables nested more than {DEPTH} levels deep"));
+        if depth == VARIABLE_DEPTH {
+            return Err(format!("variables nested more than {VARIABLE_DEPTH} levels deep"));
         }
         let name = self.name();
         if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {

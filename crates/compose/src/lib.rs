@@ -2,49 +2,69 @@
 //!
 //! This crate is the only one that knows a key of the Compose Specification. It reads no file, no
 //! environment and no clock: everything comes in through [`Input`]. Nothing in a file is dropped in silence:
-//! a key is honoured, harmless, warned of or refused, by one table (`keys`).
+//! of each key it is said what becomes of it, by one table (`keys`).
 //!
-//! The way through: `yaml` makes a tree that knows its places, `interpolate` puts variables in, `merge` lays
-//! files over each other, `project` and what it calls give types, `canonical` writes the result out again.
-//! Start with [`load`]; the cluster's side is [`parse_canonical`].
+//! The way through: `yaml` makes a tree that knows its places, `sources` puts variables in (`interpolate`), takes
+//! in other files (`include`, `extends`) and lays files over each other (`merge`), `project` and what it calls
+//! give types, `canonical` writes the result out again, `card` keeps what was found of each key.
+//! Start with [`load`] and [`check`]; the cluster's side is [`parse_canonical`].
 
+mod attach;
+mod build;
 mod canonical;
+mod canonical_engine;
+mod card;
 mod complaint;
 mod container;
 mod deploy;
+mod devices;
 mod dotenv;
+mod engine;
 mod environment;
+mod extends;
+mod files;
 mod health;
+mod hooks;
 mod hostpath;
+mod include;
 mod interpolate;
 mod keys;
+mod limits;
 mod merge;
 mod mounts;
 mod ports;
+mod profiles;
 mod project;
 mod reader;
+mod rebase;
 mod refers;
+mod rights;
 mod scalar;
+mod secrets;
 mod service;
+mod sharing;
+mod sources;
 mod tree;
 mod words;
 mod writer;
 mod yaml;
 
 pub use canonical::canonical;
+pub use card::{Card, Finding, Standing};
 pub use complaint::{Complaint, Complaints, Severity, render};
+pub use keys::{Rule, rules};
 pub use reader::Read;
 
 use complaint::{Log, shown};
+use files::Files;
 use interpolate::Variables;
-use model::limits::{COMPOSE_BYTES, NAME_BYTES};
+use limits::{COMPOSE_BYTES, NAME_BYTES};
 use model::{ProjectName, ProjectSpec};
+use profiles::Profiles;
 use reader::{Deployer, Reader, Rules};
+use sources::{Sources, Spent};
 use std::collections::{BTreeMap, BTreeSet};
-use tree::{Node, Place, Value};
-
-/// Files of one project; far more than anybody lays over each other.
-const FILES: usize = 64;
+use tree::{Node, Place};
 
 /// A file as it was read, unchecked.
 #[derive(Clone, Debug)]
@@ -66,8 +86,8 @@ pub struct Input<'a> {
     pub folder: String,
     /// The shell's environment.
     pub environment: BTreeMap<String, String>,
-    /// The `.env` file, when there is one. The shell's variables win over it.
-    pub dotenv: Option<SourceFile>,
+    /// Files with variables, `.env` by default; later ones win. The shell's variables win over all of them.
+    pub dotenv: Vec<SourceFile>,
     /// Reads a file that a Compose file names (`env_file`): given a path relative to the project folder,
     /// without `..`, or, with [`Input::allow_host`], any path. `Ok(None)` when there is no such file; `Err`
     /// with the reason when it cannot be read. The implementer refuses links that leave the folder.
@@ -78,6 +98,26 @@ pub struct Input<'a> {
     pub allow_host: bool,
     /// How many nodes could run a service, constraints aside; `None` when that is not known.
     pub nodes: Option<usize>,
+    /// Active profiles, beside those of `COMPOSE_PROFILES`.
+    pub profiles: Vec<String>,
+}
+
+impl Default for Input<'_> {
+    /// No files, and none to be read.
+    fn default() -> Self {
+        Self {
+            files: Vec::new(),
+            project_name: None,
+            folder: String::new(),
+            environment: BTreeMap::new(),
+            dotenv: Vec::new(),
+            read: &|_| Ok(None),
+            ignore: BTreeSet::new(),
+            allow_host: false,
+            nodes: None,
+            profiles: Vec::new(),
+        }
+    }
 }
 
 /// A project that can be deployed.
@@ -87,30 +127,68 @@ pub struct Loaded {
     pub spec: ProjectSpec,
     /// Warnings, by place.
     pub remarks: Vec<Complaint>,
+    /// What becomes of every key.
+    pub card: Card,
+}
+
+/// What there is to say about the files of a project.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The project, if it can be deployed.
+    pub spec: Option<ProjectSpec>,
+    /// Errors and warnings, by place.
+    pub complaints: Vec<Complaint>,
+    /// What becomes of every key.
+    pub card: Card,
+}
+
+impl Report {
+    /// The files are too broken for their keys to be looked at.
+    fn without_project(log: Log) -> Self {
+        let (complaints, card) = log.done();
+        Self { spec: None, complaints, card }
+    }
 }
 
 /// Reads a project. `Err` holds every error of the files, and the warnings, by place.
 pub fn load(input: Input<'_>) -> Result<Loaded, Complaints> {
+    let Report { spec, complaints, card } = check(input);
+    match spec {
+        Some(spec) => Ok(Loaded { spec, remarks: complaints, card }),
+        None => Err(Complaints(complaints)),
+    }
+}
+
+/// Reads a project and says of every key what becomes of it, also when it cannot be deployed.
+pub fn check(input: Input<'_>) -> Report {
     let mut log = Log::default();
-    let root = trees(&input.files, &mut log);
-    let variables = variables(&input, &mut log);
-    let Some(mut root) = root else {
-        return Err(Complaints(log.into_complaints()));
-    };
-    let name = project_name(&input, &root, &variables, &mut log);
-    let mut variables = variables;
+    let mut spent = Spent::default();
+    let trees = sources::written(&input.files, &mut log, &mut spent);
+    let mut variables = variables(&input.dotenv, &input.environment, &mut log);
+    let Some(trees) = trees else { return Report::without_project(log) };
+    let name = project_name(&input, &trees, &variables, &mut log);
     if let Some(name) = &name {
         variables.entry("COMPOSE_PROJECT_NAME".to_owned()).or_insert_with(|| name.to_string());
     }
-    interpolate::tree(&mut root, Variables::Known(&variables), &mut log);
-    let deployer = Deployer { folder: &input.folder, variables, read: input.read };
+    let files = Files { folder: &input.folder, read: input.read, anywhere: input.allow_host };
+    let profiles = Profiles {
+        asked: input.profiles,
+        environment: variables.get("COMPOSE_PROFILES").cloned().unwrap_or_default(),
+    };
     let rules = Rules {
         ignore: input.ignore,
         allow_host: input.allow_host,
         nodes: input.nodes,
-        deployer: Some(deployer),
+        profiles,
+        deployer: Some(Deployer { files, variables: variables.clone() }),
     };
-    finish(Reader { rules, log }, &root, name)
+    let mut reader = Reader::new(rules, log);
+    let mut sources =
+        Sources { r: &mut reader, spent, bases: BTreeMap::new(), circles: BTreeSet::new() };
+    match sources.merged(trees, &variables) {
+        Some(root) => finish(reader, &root, name),
+        None => Report::without_project(reader.log),
+    }
 }
 
 /// Reads a canonical document, as a [`ProjectSpec`]'s `source` holds it and as it travels to the cluster:
@@ -121,10 +199,12 @@ pub fn parse_canonical(text: &str, allow_host: bool) -> Result<ProjectSpec, Comp
     let mut log = Log::default();
     let file =
         SourceFile { name: "canonical document".to_owned(), bytes: text.as_bytes().to_vec() };
-    let Some(mut root) = trees(&[file], &mut log) else {
-        return Err(Complaints(log.into_complaints()));
+    let mut spent = Spent::default();
+    let trees = sources::written(&[file], &mut log, &mut spent);
+    let Some((_, mut root)) = trees.and_then(|mut trees| trees.pop()) else {
+        return Err(Complaints(log.done().0));
     };
-    interpolate::tree(&mut root, Variables::Canonical, &mut log);
+    interpolate::tree(&mut root, Variables::Canonical, &mut log, &mut spent.grown);
     let name = match named(&root).and_then(Node::scalar).map(str::parse::<ProjectName>) {
         Some(Ok(name)) => Some(name),
         Some(Err(e)) => {
@@ -136,16 +216,19 @@ pub fn parse_canonical(text: &str, allow_host: bool) -> Result<ProjectSpec, Comp
             None
         }
     };
-    let rules = Rules { ignore: BTreeSet::new(), allow_host, nodes: None, deployer: None };
-    finish(Reader { rules, log }, &root, name).map(|loaded| loaded.spec)
+    let rules = Rules {
+        ignore: BTreeSet::new(),
+        allow_host,
+        nodes: None,
+        profiles: Profiles::default(),
+        deployer: None,
+    };
+    let Report { spec, complaints, .. } = finish(Reader::new(rules, log), &root, name);
+    spec.ok_or(Complaints(complaints))
 }
 
 /// Gives the tree its types, and the project its canonical document.
-fn finish(
-    mut reader: Reader<'_>,
-    root: &Node,
-    name: Option<ProjectName>,
-) -> Result<Loaded, Complaints> {
+fn finish(mut reader: Reader<'_>, root: &Node, name: Option<ProjectName>) -> Report {
     // Without a name the load fails in the end; everything else is still looked at.
     let stand_in = || "unnamed".parse::<ProjectName>().expect("it is a valid name");
     let mut spec = project::read(&mut reader, root, name.unwrap_or_else(stand_in));
@@ -156,122 +239,71 @@ fn finish(
         reader.log.error(Place::whole(0), message);
     }
     let failed = reader.log.failed();
-    let complaints = reader.log.into_complaints();
-    if failed { Err(Complaints(complaints)) } else { Ok(Loaded { spec, remarks: complaints }) }
+    let (complaints, card) = reader.log.done();
+    Report { spec: (!failed).then_some(spec), complaints, card }
 }
 
-/// All files laid over each other. Each is looked at, even when one before it is broken.
-fn trees(files: &[SourceFile], log: &mut Log) -> Option<Node> {
-    let mut merged: Option<Node> = None;
-    let mut broken = files.is_empty() || files.len() > FILES;
-    for file in files.iter().take(FILES) {
+/// What a variable holds, by the shell's environment and the files with variables. For the few variables that say
+/// which files to read at all.
+pub fn variable(
+    dotenv: &[SourceFile],
+    environment: &BTreeMap<String, String>,
+    name: &str,
+) -> Option<String> {
+    variables(dotenv, environment, &mut Log::default()).remove(name)
+}
+
+/// The shell's variables over those of files.
+fn variables(
+    dotenv: &[SourceFile],
+    environment: &BTreeMap<String, String>,
+    log: &mut Log,
+) -> BTreeMap<String, String> {
+    let mut variables = BTreeMap::new();
+    for file in dotenv {
         let number = log.file(&file.name);
-        let tree = text(file, number, log).and_then(|text| yaml::parse(text, number, log));
-        let tree = tree.filter(|tree| is_map(tree, log));
-        broken |= tree.is_none();
-        merged = match (merged, tree) {
-            (Some(below), Some(above)) => Some(merge::files(below, above)),
-            (below, above) => above.or(below),
-        };
-    }
-    if files.is_empty() || files.len() > FILES {
-        let number = log.file("project");
-        log.error(
-            Place::whole(number),
-            format!("expected 1 to {FILES} files, got {}", files.len()),
-        );
-    }
-    let mut merged = merged.filter(|_| !broken)?;
-    merge::without_resets(&mut merged);
-    Some(merged)
-}
-
-fn is_map(tree: &Node, log: &mut Log) -> bool {
-    match &tree.value {
-        Value::Map(_) => true,
-        Value::Null => {
-            log.error(tree.at, "the file is empty");
-            false
-        }
-        _ => {
-            log.error(tree.at, format!("a Compose file is a map, not {}", tree.kind()));
-            false
-        }
-    }
-}
-
-/// The text of a file, whose size and encoding are checked before anything else happens to it.
-fn text<'f>(file: &'f SourceFile, number: u16, log: &mut Log) -> Option<&'f str> {
-    if file.bytes.len() > COMPOSE_BYTES {
-        let (size, most) = (file.bytes.len() >> 20, COMPOSE_BYTES >> 20);
-        log.error(
-            Place::whole(number),
-            format!("the file has {size} MiB; at most {most} are read"),
-        );
-        return None;
-    }
-    match std::str::from_utf8(&file.bytes) {
-        Ok(text) => Some(text),
-        Err(e) => {
-            let good = String::from_utf8_lossy(&file.bytes[..e.valid_up_to()]);
-            let line = u32::try_from(good.matches('\n').count() + 1).unwrap_or(u32::MAX);
-            let column = good.rsplit('\n').next().map_or(0, |l| l.chars().count()) + 1;
-            let column = u32::try_from(column).unwrap_or(u32::MAX);
-            log.error(
-                Place { file: number, line, column, length: 1 },
-                "the file is not UTF-8 text",
-            );
-            None
-        }
-    }
-}
-
-/// The shell's variables over those of `.env`.
-fn variables(input: &Input<'_>, log: &mut Log) -> BTreeMap<String, String> {
-    let mut variables = input.environment.clone();
-    let Some(file) = &input.dotenv else { return variables };
-    let number = log.file(&file.name);
-    let Some(text) = text(file, number, log) else { return variables };
-    for setting in dotenv::parse(text, &input.environment, false) {
-        let at = Place { file: number, line: setting.line, column: 1, length: 1 };
-        for name in setting.unset {
-            log.warn(at, format!("variable `{name}` is not set; using an empty text"));
-        }
-        match setting.read {
-            Ok((name, Some(value))) => {
-                variables.entry(name).or_insert(value);
+        let Some(text) = sources::text(file, number, log) else { continue };
+        let mut outer = variables.clone();
+        outer.extend(environment.iter().map(|(k, v)| (k.clone(), v.clone())));
+        for setting in dotenv::parse(text, &outer, false) {
+            let at = Place { file: number, line: setting.line, column: 1, length: 1 };
+            for name in setting.unset {
+                log.warn(at, format!("variable `{name}` is not set; using an empty text"));
             }
-            Ok((_, None)) => {}
-            Err(why) => log.error(at, why),
+            match setting.read {
+                Ok((name, Some(value))) => {
+                    variables.insert(name, value);
+                }
+                Ok((_, None)) => {}
+                Err(why) => log.error(at, why),
+            }
         }
     }
+    variables.extend(environment.iter().map(|(k, v)| (k.clone(), v.clone())));
     variables
 }
 
 fn named(root: &Node) -> Option<&Node> {
-    let Value::Map(entries) = &root.value else { return None };
-    entries.iter().find(|e| e.key == "name").map(|e| &e.node).filter(|n| !n.is_null())
+    root.entry("name").filter(|n| !n.is_null())
 }
 
 /// The caller's name, else `COMPOSE_PROJECT_NAME`, else the file's, else the folder's made to fit.
 fn project_name(
     input: &Input<'_>,
-    root: &Node,
+    trees: &[(String, Node)],
     variables: &BTreeMap<String, String>,
     log: &mut Log,
 ) -> Option<ProjectName> {
+    let start = trees.first().map_or_else(|| Place::whole(0), |(_, tree)| tree.at);
     let given = input.project_name.clone();
     let given =
         given.or_else(|| variables.get("COMPOSE_PROJECT_NAME").filter(|n| !n.is_empty()).cloned());
     if let Some(given) = given {
-        return given
-            .parse()
-            .map_err(|e: model::InvalidName| log.error(root.at, e.to_string()))
-            .ok();
+        return given.parse().map_err(|e: model::InvalidName| log.error(start, e.to_string())).ok();
     }
-    if let Some(node) = named(root) {
+    if let Some(node) = trees.iter().rev().find_map(|(_, tree)| named(tree)) {
         let mut node = node.clone();
-        interpolate::tree(&mut node, Variables::Known(variables), log);
+        interpolate::tree(&mut node, Variables::Known(variables), log, &mut 0);
         let name = node.scalar().unwrap_or_default().parse::<ProjectName>();
         return name.map_err(|e| log.error(node.at, e.to_string())).ok();
     }

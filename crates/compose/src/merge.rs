@@ -1,17 +1,24 @@
-//! How a later file changes an earlier one, on trees, before anything has a type: maps merge, lists append
-//! (`ports` and `volumes` without repeats), `command`, `entrypoint` and `healthcheck.test` replace, `!reset`
-//! takes away, `!override` replaces. Source: Compose Specification, 13-merge.
+//! How a later file changes an earlier one, on trees, before anything has a type: maps merge, lists append,
+//! `command`, `entrypoint` and `healthcheck.test` replace, `!reset` takes away, `!override` replaces. What stands
+//! for one thing (a port, a mount at a path, a variable) is there once, and the later wins.
+//! Source: Compose Specification, 13-merge.
 
 use crate::tree::{Entry, Merge, Node, Value};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// `over` on top of `base`.
 pub(crate) fn files(base: Node, over: Node) -> Node {
     merge(base, over, &mut Vec::new())
 }
 
-/// Takes away what is marked `!reset`, once all files are merged.
+/// A service on top of another one, by the rules of files.
+pub(crate) fn service(base: Node, over: Node, name: &str) -> Node {
+    merge(base, over, &mut vec!["services".to_owned(), name.to_owned()])
+}
+
+/// Takes away what is marked `!reset`, and forgets that something was marked `!override`.
 pub(crate) fn without_resets(node: &mut Node) {
+    node.merge = Merge::Usual;
     match &mut node.value {
         Value::List(items) => {
             items.retain(|n| n.merge != Merge::Reset);
@@ -28,13 +35,10 @@ pub(crate) fn without_resets(node: &mut Node) {
 }
 
 fn merge(base: Node, over: Node, path: &mut Vec<String>) -> Node {
-    if over.merge != Merge::Usual || replaces(path) {
+    if over.merge != Merge::Usual || base.merge == Merge::Reset || replaces(path, &base, &over) {
         return over;
     }
-    let (base, over) = match pairs(path) {
-        Some(sign) => (as_map(base, sign), as_map(over, sign)),
-        None => (base, over),
-    };
+    let (base, over) = (formed(base, path), formed(over, path));
     let at = over.at;
     match (base.value, over.value) {
         (Value::Map(below), Value::Map(above)) => {
@@ -70,44 +74,91 @@ fn maps(mut below: Vec<Entry>, above: Vec<Entry>, path: &mut Vec<String>) -> Vec
     below
 }
 
-/// Appends. Mounts are unique by target, everything else by being the same text.
+/// Appends. What stands for the same thing takes the place of what stood for it before.
 fn lists(mut below: Vec<Node>, above: Vec<Node>, path: &[String]) -> Vec<Node> {
-    let key = |n: &Node| match last(path) {
-        "volumes" if path.len() == 3 => mount_target(n),
-        _ => n.scalar().map(str::to_owned),
-    };
-    let new: BTreeSet<Option<String>> = above.iter().map(key).collect();
-    below.retain(|n| {
-        let key = key(n);
-        key.is_none() || !new.contains(&key)
-    });
-    below.extend(above);
+    let mut place: BTreeMap<String, usize> = BTreeMap::new();
+    for (i, node) in below.iter().enumerate() {
+        if let Some(key) = key(node, path) {
+            place.insert(key, i);
+        }
+    }
+    for node in above {
+        match key(&node, path) {
+            Some(key) => {
+                if let Some(&i) = place.get(&key) {
+                    below[i] = node;
+                } else {
+                    place.insert(key, below.len());
+                    below.push(node);
+                }
+            }
+            None => below.push(node),
+        }
+    }
     below
 }
 
-fn mount_target(node: &Node) -> Option<String> {
-    match &node.value {
-        Value::Scalar(short) => {
-            let mut parts = short.split(':');
-            let first = parts.next();
-            parts.next().or(first).map(str::to_owned)
-        }
-        Value::Map(entries) => entries
-            .iter()
-            .find(|e| e.key == "target")
-            .and_then(|e| e.node.scalar())
-            .map(str::to_owned),
+/// What an item of a list stands for; nothing when two of them never stand for the same.
+fn key(node: &Node, path: &[String]) -> Option<String> {
+    let text = |key: &str| node.entry(key).and_then(Node::scalar);
+    match in_service(path) {
+        Some("volumes" | "devices") => match node.scalar() {
+            Some(short) => {
+                let mut parts = short.split(':');
+                let first = parts.next();
+                parts.next().or(first).map(str::to_owned)
+            }
+            None => text("target").or(text("source")).map(str::to_owned),
+        },
+        Some("configs") => mounted(node, "/"),
+        Some("secrets") => mounted(node, "/run/secrets/"),
+        Some("ports") => port(node),
+        Some("env_file" | "label_file") => node.scalar().or(text("path")).map(str::to_owned),
+        _ => node.scalar().map(str::to_owned),
+    }
+}
+
+/// Where a secret or a configuration appears.
+fn mounted(node: &Node, folder: &str) -> Option<String> {
+    let text = |key: &str| node.entry(key).and_then(Node::scalar);
+    let target = node.scalar().or(text("target")).or(text("source"))?;
+    Some(if target.starts_with('/') { target.to_owned() } else { format!("{folder}{target}") })
+}
+
+/// Address, both ports and protocol, whichever form says them.
+fn port(node: &Node) -> Option<String> {
+    if let Some(short) = node.scalar() {
+        let (rest, protocol) = short.split_once('/').unwrap_or((short, "tcp"));
+        let mut parts = rest.rsplitn(3, ':');
+        let (target, published) = (parts.next()?, parts.next().unwrap_or(""));
+        return Some(format!("{}:{published}:{target}/{protocol}", parts.next().unwrap_or("")));
+    }
+    let text = |key: &str| node.entry(key).and_then(Node::scalar).unwrap_or_default();
+    let protocol = node.entry("protocol").and_then(Node::scalar).unwrap_or("tcp");
+    let (ip, published, target) = (text("host_ip"), text("published"), text("target"));
+    (!target.is_empty()).then(|| format!("{ip}:{published}:{target}/{protocol}"))
+}
+
+/// The key of a service that the path ends at.
+fn in_service(path: &[String]) -> Option<&str> {
+    match path {
+        [services, _, key] if services == "services" => Some(key),
         _ => None,
     }
 }
 
-fn last(path: &[String]) -> &str {
-    path.last().map_or("", String::as_str)
-}
-
-fn replaces(path: &[String]) -> bool {
+fn replaces(path: &[String], base: &Node, over: &Node) -> bool {
     match path {
-        [services, _, key] if services == "services" => key == "command" || key == "entrypoint",
+        [services, _, key] if services == "services" => match key.as_str() {
+            "command" | "entrypoint" => true,
+            // Options of one driver mean nothing to another.
+            "logging" => {
+                let driver =
+                    |node: &Node| node.entry("driver").and_then(Node::scalar).map(str::to_owned);
+                driver(over).is_some_and(|d| driver(base).is_some_and(|b| b != d))
+            }
+            _ => false,
+        },
         [services, _, check, key] if services == "services" => {
             check == "healthcheck" && key == "test"
         }
@@ -115,39 +166,89 @@ fn replaces(path: &[String]) -> bool {
     }
 }
 
-/// Keys of a service that take a map, or a list that means one; with the sign between key and value.
-fn pairs(path: &[String]) -> Option<char> {
-    match path {
-        [services, _, key] if services == "services" => match key.as_str() {
-            "environment" | "labels" | "annotations" | "sysctls" | "depends_on" | "networks" => {
-                Some('=')
-            }
-            "extra_hosts" => Some(':'),
-            _ => None,
-        },
-        [services, _, deploy, key] if services == "services" && deploy == "deploy" => {
-            (key == "labels").then_some('=')
-        }
-        _ => None,
+/// A value in the form in which it can be merged: a list of pairs as a map, a single value as a list, the short
+/// form of a key as its long one.
+fn formed(node: Node, path: &[String]) -> Node {
+    let in_deploy = matches!(path, [services, _, deploy, key]
+        if services == "services" && deploy == "deploy" && key == "labels");
+    let in_build = matches!(path, [services, _, build, key] if services == "services" && build == "build"
+        && matches!(key.as_str(), "args" | "labels" | "additional_contexts"));
+    let declared = matches!(path, [what, _, key]
+        if matches!(what.as_str(), "networks" | "volumes" | "secrets" | "configs") && key == "labels");
+    if in_deploy || in_build || declared {
+        return as_map(node);
+    }
+    match in_service(path) {
+        Some(
+            "environment" | "labels" | "annotations" | "sysctls" | "depends_on" | "networks"
+            | "models",
+        ) => as_map(node),
+        Some(
+            "dns" | "dns_search" | "dns_opt" | "tmpfs" | "env_file" | "label_file" | "profiles",
+        ) => as_list(node),
+        Some("extra_hosts") => as_pairs(node),
+        Some("build") => under(node, "context"),
+        Some("extends") => under(node, "service"),
+        _ => node,
     }
 }
 
+fn as_list(node: Node) -> Node {
+    match node.value {
+        Value::Scalar(_) => Node::new(node.at, Value::List(vec![node])),
+        _ => node,
+    }
+}
+
+/// A single value as the map that it is short for.
+fn under(node: Node, key: &str) -> Node {
+    match node.value {
+        Value::Scalar(_) => {
+            let at = node.at;
+            Node::new(at, Value::Map(vec![Entry { key: key.to_owned(), at, node }]))
+        }
+        _ => node,
+    }
+}
+
+/// A map as a list of `name=value`: one name may have several values.
+fn as_pairs(node: Node) -> Node {
+    let Value::Map(entries) = node.value else { return node };
+    let mut items = Vec::new();
+    for entry in entries {
+        let values = match entry.node.value {
+            Value::List(values) => values,
+            _ => vec![entry.node],
+        };
+        for value in values {
+            let text = format!("{}={}", entry.key, value.scalar().unwrap_or_default());
+            items.push(Node::new(entry.at, Value::Scalar(text)));
+        }
+    }
+    Node::new(node.at, Value::List(items))
+}
+
 /// `["A=1", "B"]` as `{A: 1, B: }`. What is no such list stays, for the reader of the key to complain.
-fn as_map(node: Node, sign: char) -> Node {
+fn as_map(node: Node) -> Node {
     let items = match node.value {
         Value::List(items) if items.iter().all(|n| n.scalar().is_some()) => items,
         value => return Node { value, ..node },
     };
-    let mut entries: BTreeMap<String, Entry> = BTreeMap::new();
+    let mut entries: Vec<Entry> = Vec::new();
+    let mut place: BTreeMap<String, usize> = BTreeMap::new();
     for item in &items {
         let text = item.scalar().unwrap_or_default();
-        let cut = text.find([sign, '=']);
-        let (key, value) = match cut {
-            Some(i) => (&text[..i], Value::Scalar(text[i + 1..].to_owned())),
+        let (key, value) = match text.split_once('=') {
+            Some((key, value)) => (key, Value::Scalar(value.to_owned())),
             None => (text, Value::Null),
         };
         let entry = Entry { key: key.to_owned(), at: item.at, node: Node::new(item.at, value) };
-        entries.insert(key.to_owned(), entry);
+        if let Some(&i) = place.get(key) {
+            entries[i] = entry;
+        } else {
+            place.insert(key.to_owned(), entries.len());
+            entries.push(entry);
+        }
     }
-    Node::new(node.at, Value::Map(entries.into_values().collect()))
+    Node::new(node.at, Value::Map(entries))
 }

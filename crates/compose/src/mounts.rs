@@ -1,6 +1,7 @@
-//! `volumes`, `tmpfs` and `shm_size` of a service: what its containers see of volumes, hosts and memory.
-//! A mount that would hand over the host is refused here, whatever way it is written.
+//! `volumes` and `tmpfs` of a service: what its containers see of volumes, hosts and memory. A mount that
+//! would hand over the host is told apart here, whatever way it is written.
 
+use crate::card::Standing;
 use crate::complaint::shown;
 use crate::hostpath;
 use crate::keys::Section;
@@ -9,12 +10,8 @@ use crate::reader::{Fields, Reader, plain};
 use crate::scalar;
 use crate::service::undeclared;
 use crate::tree::{Node, Place, Value};
-use model::{Mount, MountSource, VolumeName};
+use model::{Mount, MountOptions, MountSource, VolumeName};
 use std::collections::BTreeSet;
-
-/// How to allow what hands over the host.
-pub(crate) const ALLOW_HOST: &str =
-    "whoever uses it rules the host; if that is meant, allow it by `--allow-host`";
 
 /// What mounts of one service need to know about it.
 pub(crate) struct Context<'k> {
@@ -23,7 +20,7 @@ pub(crate) struct Context<'k> {
     pub(crate) pinned: bool,
 }
 
-/// All mounts, in the file's order; `tmpfs` and `shm_size` last.
+/// All mounts, in the file's order; `tmpfs` last.
 pub(crate) fn read(r: &mut Reader<'_>, fields: &Fields<'_>, context: &Context<'_>) -> Vec<Mount> {
     let mut mounts = Mounts::default();
     if let Some(node) = fields.get("volumes") {
@@ -41,14 +38,15 @@ pub(crate) fn read(r: &mut Reader<'_>, fields: &Fields<'_>, context: &Context<'_
             mounts.add(r, mount, item.at);
         }
     }
-    if let Some(size) = r.value(fields, "shm_size", scalar::bytes) {
-        let source = MountSource::Tmpfs { size: Some(size) };
-        let mount = Mount { source, target: "/dev/shm".to_owned(), read_only: false };
-        let at = fields.at("shm_size").unwrap_or(fields.at);
-        mounts.add(r, Some(mount), at);
-    }
     r.at_most_items(fields.at, "volumes", mounts.list.len());
+    // The canonical document writes these last.
+    mounts.list.sort_by_key(short_only);
     mounts.list
+}
+
+/// Whether only the short form of `tmpfs` can say it.
+pub(crate) fn short_only(mount: &Mount) -> bool {
+    mount.options.tmpfs.iter().any(|o| !o.starts_with("mode="))
 }
 
 /// The mounts so far, one per target.
@@ -87,8 +85,9 @@ fn short(r: &mut Reader<'_>, text: &str, at: Place, context: &Context<'_>) -> Op
         }
     };
     let read_only = options.split(',').any(|o| o == "ro");
+    let mut finer = MountOptions::default();
     for option in options.split(',') {
-        self::option(r, option, at);
+        self::option(r, option, at, &mut finer);
     }
     let target = target(r, path, at)?;
     let source = if parts.len() == 1 {
@@ -98,24 +97,42 @@ fn short(r: &mut Reader<'_>, text: &str, at: Place, context: &Context<'_>) -> Op
     } else {
         MountSource::Volume(volume(r, source, at, context)?)
     };
-    Some(Mount { source, target, read_only })
+    let is_bind = matches!(source, MountSource::Bind(_));
+    if (finer.no_copy && is_bind) || (finer.propagation.is_some() && !is_bind) {
+        let what =
+            if is_bind { "`nocopy` is of volumes" } else { "propagation is of paths of the host" };
+        r.log.error(at, format!("`volumes`: {what}"));
+    }
+    Some(Mount { source, target, read_only, options: finer })
 }
 
-fn option(r: &mut Reader<'_>, option: &str, at: Place) {
+/// Ways in which later mounts spread between host and container.
+const PROPAGATION: [&str; 6] = ["private", "rprivate", "shared", "rshared", "slave", "rslave"];
+
+fn option(r: &mut Reader<'_>, option: &str, at: Place, finer: &mut MountOptions) {
     match option {
-        "" | "ro" | "rw" | "cached" | "delegated" | "consistent" | "private" | "rprivate" => {}
-        "nocopy" => {
-            r.refuse_key(at, "nocopy", "the engine would fill a new volume from the image");
-        }
+        "" | "ro" | "rw" | "cached" | "delegated" | "consistent" => {}
+        "nocopy" => finer.no_copy = true,
         "z" | "Z" => {
-            r.refuse_key(at, "selinux", "the container might not be allowed to use the mount");
+            let why = "the container might not be allowed to use the mount";
+            r.refuse_key(at, "selinux", why, "label the folder on the nodes with `chcon`");
         }
-        "shared" | "rshared" | "slave" | "rslave" => {
-            let why = "it changes what the container and the host see of each other's mounts";
-            r.refuse_key(at, "propagation", why);
+        spread if PROPAGATION.contains(&spread) => propagation(r, spread, at, finer),
+        other => {
+            let known = ["ro", "rw", "nocopy"].into_iter().chain(PROPAGATION);
+            let hint = crate::words::hint(other, known);
+            r.log.error(at, format!("unknown option `{}` of a mount{hint}", shown(other)));
         }
-        other => r.log.error(at, format!("unknown option `{}` of a mount", shown(other))),
     }
+}
+
+/// `rprivate` is what the engine does anyway. What is shared goes out to the host, too.
+fn propagation(r: &mut Reader<'_>, spread: &str, at: Place, finer: &mut MountOptions) {
+    if spread.ends_with("shared") {
+        let message = format!("`{spread}`: what the container mounts would appear on its host");
+        r.hands_over(at, "volumes", &message);
+    }
+    finer.propagation = (spread != "rprivate").then(|| spread.to_owned());
 }
 
 fn is_windows(path: &str) -> bool {
@@ -161,9 +178,8 @@ fn bind(r: &mut Reader<'_>, path: &str, at: Place, context: &Context<'_>) -> Opt
     } else {
         relative(r, path, at, context)?
     };
-    if let Some(why) = hostpath::hands_over(&absolute).filter(|_| !r.rules.allow_host) {
-        r.log.refuse(at, format!("`{}` {why}", shown(path)), ALLOW_HOST);
-        return None;
+    if let Some(why) = hostpath::hands_over(&absolute) {
+        r.hands_over(at, "volumes", &format!("`{}` {why}", shown(path)));
     }
     Some(absolute)
 }
@@ -179,7 +195,7 @@ fn relative(r: &mut Reader<'_>, path: &str, at: Place, context: &Context<'_>) ->
         Some(rest) if rest.is_empty() || rest.starts_with('/') => {
             deployer.variables.get("HOME").map(|home| format!("{home}{rest}"))
         }
-        _ => Some(format!("{}/{path}", deployer.folder)),
+        _ => Some(format!("{}/{path}", deployer.files.folder)),
     };
     let Some(start) = start.filter(|s| s.starts_with('/')) else {
         r.log.error(at, format!("`{name}` starts at a folder that is not known here"));
@@ -194,11 +210,14 @@ fn relative(r: &mut Reader<'_>, path: &str, at: Place, context: &Context<'_>) ->
             let message = format!(
                 "`{name}` is a path of this machine, but {nodes} nodes could run the service"
             );
-            r.log.refuse(at, message, help);
+            r.refuse_value(at, "volumes", &message, help);
             return None;
         }
         None => {
-            r.log.warn(at, format!("`{name}` works only while a single node can run the service"));
+            let message = format!("`{name}` works only while a single node can run the service");
+            let path = format!("{}.volumes", r.scope);
+            r.log.find(at, path, Standing::Harmless, message.as_str(), "");
+            r.log.warn(at, message);
         }
     }
     let path = hostpath::normal(&start);
@@ -216,17 +235,7 @@ fn long(r: &mut Reader<'_>, node: &Node, context: &Context<'_>) -> Option<Mount>
     let read_only = r.flag(&inner, "read_only").unwrap_or(false);
     let kind = r.text(&inner, "type").unwrap_or_else(|| "volume".to_owned());
     let path = r.text(&inner, "target");
-    for (key, section) in [("bind", Section::MountBind), ("volume", Section::MountVolume)] {
-        let Some(part) = inner.get(key) else { continue };
-        let part = r.fields(part, key, section);
-        if r.flag(&part, "create_host_path") == Some(true) {
-            let at = part.at("create_host_path").unwrap_or(part.at);
-            r.log.warn(
-                at,
-                "`create_host_path` has no effect: a missing folder is an error, never made",
-            );
-        }
-    }
+    let finer = finer(r, &inner);
     let Some(path) = path else {
         r.log.error(node.at, "a mount needs a `target`");
         return None;
@@ -249,23 +258,62 @@ fn long(r: &mut Reader<'_>, node: &Node, context: &Context<'_>) -> Option<Mount>
         }
         ("tmpfs", _) => {
             let size = inner.get("tmpfs").and_then(|part| {
-                let part = r.fields(part, "tmpfs", Section::MountTmpfs);
+                let part = r.fields_within(part, "tmpfs", Section::MountTmpfs);
                 r.value(&part, "size", scalar::bytes)
             });
             MountSource::Tmpfs { size }
         }
         ("image" | "cluster" | "npipe", _) => {
-            r.log.error(node.at, format!("mounts of `type: {kind}` are not supported"));
+            let why = format!("a mount of `type: {kind}` is no volume, no path and no memory");
+            r.refuse_key(node.at, "volumes", &why, "use a named volume");
             return None;
         }
         _ => {
-            let near = r.near(&kind, ["volume", "bind", "tmpfs"].into_iter());
-            let hint = near.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
+            let hint = crate::words::hint(&kind, ["volume", "bind", "tmpfs"].into_iter());
             r.log.error(node.at, format!("unknown type `{kind}` of a mount{hint}"));
             return None;
         }
     };
-    Some(Mount { source, target, read_only })
+    Some(Mount { source, target, read_only, options: finer })
+}
+
+/// The finer points of the long form.
+fn finer(r: &mut Reader<'_>, mount: &Fields<'_>) -> MountOptions {
+    let mut finer = MountOptions::default();
+    if let Some(part) = mount.get("bind") {
+        let part = r.fields(part, "bind", Section::MountBind);
+        r.flag(&part, "create_host_path");
+        let spread = r.word(&part, "propagation", &PROPAGATION.map(|p| (p, p)));
+        if let (Some(spread), Some(at)) = (spread, part.at("propagation")) {
+            propagation(r, spread, at, &mut finer);
+        }
+        let modes =
+            [("enabled", false), ("disabled", true), ("writable", false), ("readonly", false)];
+        finer.not_recursive = r.word(&part, "recursive", &modes).unwrap_or(false);
+        r.word(&part, "selinux", &[("z", ()), ("Z", ())]);
+    }
+    if let Some(part) = mount.get("volume") {
+        let part = r.fields(part, "volume", Section::MountVolume);
+        finer.no_copy = r.flag(&part, "nocopy").unwrap_or(false);
+        finer.subpath = r.value(&part, "subpath", |text| {
+            hostpath::inside(text)
+                .filter(|p| !p.is_empty())
+                .ok_or_else(|| "a path inside of the volume".to_owned())
+        });
+        if let Some(labels) = part.get("labels") {
+            r.labels(labels, "labels");
+        }
+    }
+    if let Some(part) = mount.get("tmpfs") {
+        let part = r.fields(part, "tmpfs", Section::MountTmpfs);
+        if let Some(mode) = r.value(&part, "mode", scalar::mode) {
+            finer.tmpfs.push(format!("mode={mode:o}"));
+        }
+    }
+    if let Some(part) = mount.get("image") {
+        r.fields_within(part, "image", Section::MountImage);
+    }
+    finer
 }
 
 /// `/run:size=64m,ro`.
@@ -273,18 +321,42 @@ fn tmpfs(r: &mut Reader<'_>, text: &str, at: Place) -> Option<Mount> {
     let (path, options) = text.split_once(':').unwrap_or((text, ""));
     let target = target(r, path, at)?;
     let (mut size, mut read_only) = (None, false);
+    let mut finer = MountOptions::default();
     for option in options.split(',') {
         match option.split_once('=').unwrap_or((option, "")) {
-            ("" | "rw" | "noexec" | "nosuid" | "nodev", _) => {}
+            ("" | "rw", _) => {}
             ("ro", _) => read_only = true,
             ("size", value) => match scalar::bytes(value) {
                 Ok(bytes) => size = Some(bytes),
                 Err(expected) => r.log.error(at, format!("`tmpfs`: `size`: expected {expected}")),
             },
-            (other, _) => {
-                r.log.warn(at, format!("`tmpfs`: option `{}` has no effect", shown(other)));
-            }
+            _ => match tmpfs_option(option) {
+                Ok(option) => finer.tmpfs.push(option),
+                Err(expected) => {
+                    r.log.error(
+                        at,
+                        format!("`tmpfs`: expected {expected}, found `{}`", shown(option)),
+                    );
+                }
+            },
         }
     }
-    Some(Mount { source: MountSource::Tmpfs { size }, target, read_only })
+    Some(Mount { source: MountSource::Tmpfs { size }, target, read_only, options: finer })
+}
+
+/// An option of a file system in memory (tmpfs(5), mount(8)).
+fn tmpfs_option(text: &str) -> Result<String, String> {
+    let (name, value) = text.split_once('=').unwrap_or((text, ""));
+    let number = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
+    match name {
+        "mode" if u32::from_str_radix(value, 8).is_ok_and(|m| m <= 0o7777) => Ok(text.to_owned()),
+        "uid" | "gid" | "nr_inodes" | "nr_blocks" if number => Ok(text.to_owned()),
+        "exec" | "noexec" | "suid" | "nosuid" | "dev" | "nodev" | "sync" | "async" | "atime"
+        | "noatime" | "diratime" | "nodiratime" | "relatime" | "norelatime" | "strictatime"
+            if value.is_empty() =>
+        {
+            Ok(text.to_owned())
+        }
+        _ => Err("an option such as `size=64m`, `mode=1777`, `uid=1000` or `noexec`".to_owned()),
+    }
 }

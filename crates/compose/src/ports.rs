@@ -3,6 +3,7 @@
 
 use crate::complaint::shown;
 use crate::keys::Section;
+use crate::limits::RANGE;
 use crate::reader::{Fields, Reader};
 use crate::scalar;
 use crate::tree::{Node, Place, Value};
@@ -11,8 +12,7 @@ use model::{Port, PortMode, Protocol, ServiceName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-/// Ports that one range may have.
-const RANGE: u16 = 128;
+const CHOSEN: &str = "a port that the engine would choose is not known to anybody";
 const PUBLISHED: &str = "write the host's port too, such as `8080:80`";
 
 /// The published ports of the services read so far, with who wants them.
@@ -66,14 +66,16 @@ fn short(r: &mut Reader<'_>, text: &str, at: Place) -> Option<Wanted> {
         _ => return refuse(r, "the protocol is neither `tcp` nor `udp`", "write `8080:80/tcp`"),
     };
     let Some((front, target)) = rest.rsplit_once(':') else {
-        return refuse(r, "a port that the engine would choose is not known to anybody", PUBLISHED);
+        r.refuse_value(at, "ports", &format!("`ports`: `{}`: {CHOSEN}", shown(text)), PUBLISHED);
+        return None;
     };
     let (ip, published) = match front.rsplit_once(':') {
         Some((ip, published)) => (Some(ip.trim_matches(['[', ']'])), published),
         None => (None, front),
     };
     if published.is_empty() {
-        return refuse(r, "a port that the engine would choose is not known to anybody", PUBLISHED);
+        r.refuse_value(at, "ports", &format!("`ports`: `{}`: {CHOSEN}", shown(text)), PUBLISHED);
+        return None;
     }
     let host_ip = match ip.map(str::parse::<IpAddr>) {
         Some(Err(_)) => {
@@ -112,18 +114,15 @@ fn long(r: &mut Reader<'_>, node: &Node) -> Option<Wanted> {
     }
     if inner.get("published").is_none() {
         let help = "add `published`, the port on the hosts";
-        r.log.refuse(node.at, "a port that the engine would choose is not known to anybody", help);
+        r.refuse_value(node.at, "ports", CHOSEN, help);
         return None;
     }
     let target = r.value(&inner, "target", scalar::port)?;
     let published = r.value(&inner, "published", range)?;
     if published.0 != published.1 {
         let help = "write one entry per port";
-        r.log.refuse(
-            node.at,
-            "a range of which the engine would choose one port is not supported",
-            help,
-        );
+        let why = "a range of which the engine would choose one port is not supported";
+        r.refuse_value(node.at, "ports", why, help);
         return None;
     }
     Some(Wanted { host_ip, published, target: (target, target), protocol, mode })
@@ -142,8 +141,9 @@ fn single(r: &mut Reader<'_>, wanted: &Wanted, at: Place) -> Vec<Port> {
         r.log.error(at, format!("`ports`: a range of more than {RANGE} ports"));
         return Vec::new();
     }
-    if wanted.protocol == Protocol::Udp {
-        r.log.warn(at, "UDP ports are not published yet: the port will not answer");
+    if wanted.protocol == Protocol::Udp && wanted.mode == PortMode::Ingress {
+        let why = "UDP ports answer with `mode: host` only, on the replica's own node";
+        r.harmless(at, "ports", why);
     }
     let one = |i| Port {
         published: published.0 + i,
@@ -160,12 +160,8 @@ impl Taken {
     fn take(&mut self, r: &mut Reader<'_>, port: Port, service: &ServiceName, at: Place) -> bool {
         let number = port.published;
         if RESERVED_PORTS.contains(&number) {
-            let help = "publish another port";
-            r.log.refuse(
-                at,
-                format!("port {number} is reserved for the host or the cluster"),
-                help,
-            );
+            let message = format!("port {number} is reserved for the host or the cluster");
+            r.refuse_value(at, "ports", &message, "publish another port");
             return false;
         }
         let holders = self.0.entry((number, port.protocol)).or_default();

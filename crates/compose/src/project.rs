@@ -4,9 +4,10 @@
 use crate::complaint::shown;
 use crate::hostpath;
 use crate::keys::Section;
+use crate::limits::SERVICES_PER_PROJECT;
 use crate::reader::{Fields, Reader, plain};
 use crate::tree::{Node, Place};
-use crate::{ports, refers, service};
+use crate::{ports, profiles, refers, secrets, service, sharing};
 use model::{NodeName, ProjectName, ProjectSpec, ServiceName, ServiceSpec, VolumeName, VolumeSpec};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,43 +16,91 @@ use std::sync::Arc;
 pub(crate) struct Known {
     pub(crate) networks: BTreeSet<String>,
     pub(crate) volumes: BTreeSet<VolumeName>,
-    pub(crate) services: BTreeSet<String>,
+    pub(crate) secrets: BTreeSet<String>,
+    pub(crate) configs: BTreeSet<String>,
 }
 
 /// Reads a merged and interpolated tree. What it returns is only good when nothing was logged as an error.
 pub(crate) fn read(r: &mut Reader<'_>, root: &Node, name: ProjectName) -> ProjectSpec {
+    r.scope = String::new();
     let top = r.fields(root, "the file", Section::Top);
+    r.not_canonical(&top, &["include"]);
     let volumes = volumes(r, &top);
     let networks = networks(r, &top);
+    let secrets = secrets::declared(r, &top, "secrets");
+    let configs = secrets::declared(r, &top, "configs");
+    models(r, &top);
+    let known = Known { networks, volumes: volumes.keys().cloned().collect(), secrets, configs };
+    let services = services(r, &top, root, &known);
+    ProjectSpec { name, services, volumes, source: String::new() }
+}
+
+/// The services that are wanted. The others are judged all the same, so that the report is whole.
+fn services(
+    r: &mut Reader<'_>,
+    top: &Fields<'_>,
+    root: &Node,
+    known: &Known,
+) -> BTreeMap<ServiceName, Arc<ServiceSpec>> {
     let entries = top.get("services").map_or(&[][..], |node| r.map(node, "services"));
     if entries.is_empty() {
         let at = top.at("services").unwrap_or(root.at);
         r.log.refuse(at, "no services", "a Compose file lists what to run under `services:`");
     }
-    if entries.len() > model::limits::SERVICES_PER_PROJECT {
-        let most = model::limits::SERVICES_PER_PROJECT;
+    if entries.len() > SERVICES_PER_PROJECT {
+        let most = SERVICES_PER_PROJECT;
         r.log.error(root.at, format!("{} services; at most {most} in one project", entries.len()));
-        return ProjectSpec { name, services: BTreeMap::new(), volumes, source: String::new() };
+        return BTreeMap::new();
     }
-    let known = Known {
-        networks,
-        volumes: volumes.keys().cloned().collect(),
-        services: entries.iter().map(|e| e.key.clone()).filter(|k| !k.starts_with("x-")).collect(),
-    };
+    profiles::choose(r, entries);
     let mut services: BTreeMap<ServiceName, ServiceSpec> = BTreeMap::new();
-    let mut published = ports::Taken::default();
+    let mut links = Vec::new();
+    let (mut published, mut unpublished) = (ports::Taken::default(), ports::Taken::default());
     for entry in entries.iter().filter(|e| !e.key.starts_with("x-")) {
-        match entry.key.parse::<ServiceName>() {
-            Ok(service) => {
-                let spec = service::read(r, &service, entry, &known, &mut published);
-                services.insert(service, spec);
+        let name = match entry.key.parse::<ServiceName>() {
+            Ok(name) => name,
+            Err(e) => {
+                r.log.error(entry.at, e.to_string());
+                continue;
             }
-            Err(e) => r.log.error(entry.at, e.to_string()),
+        };
+        r.inactive = r.services.get(&entry.key) == Some(&false);
+        let taken = if r.inactive { &mut unpublished } else { &mut published };
+        let service = service::read(r, &name, entry, known, taken);
+        if !r.inactive {
+            links.extend(service.links);
+            services.insert(name, service.spec);
         }
     }
+    r.inactive = false;
+    sharing::cycles(r);
+    alias(&mut services, links);
     refers::fill(&mut services);
-    let services = services.into_iter().map(|(name, spec)| (name, Arc::new(spec))).collect();
-    ProjectSpec { name, services, volumes, source: String::new() }
+    services.into_iter().map(|(name, spec)| (name, Arc::new(spec))).collect()
+}
+
+/// A link's alias is a name of the service that is linked to.
+fn alias(services: &mut BTreeMap<ServiceName, ServiceSpec>, links: Vec<(String, String)>) {
+    for (service, alias) in links {
+        let target = services.iter_mut().find(|(name, _)| name.as_str() == service);
+        let Some((_, spec)) = target.filter(|(_, s)| s.container.engine.network_mode.is_none())
+        else {
+            continue;
+        };
+        let aliases = &mut spec.container.engine.aliases;
+        if let Err(place) = aliases.binary_search(&alias) {
+            aliases.insert(place, alias);
+        }
+    }
+}
+
+fn models(r: &mut Reader<'_>, top: &Fields<'_>) {
+    let Some(node) = top.get("models") else { return };
+    for entry in r.map(node, "models").iter().filter(|e| !e.key.starts_with("x-")) {
+        r.scope = format!("models.{}", entry.key);
+        let fields = r.fields(&entry.node, "models", Section::Model);
+        r.text(&fields, "model");
+    }
 }
 
 fn volumes(r: &mut Reader<'_>, top: &Fields<'_>) -> BTreeMap<VolumeName, VolumeSpec> {
@@ -70,6 +119,7 @@ fn volumes(r: &mut Reader<'_>, top: &Fields<'_>) -> BTreeMap<VolumeName, VolumeS
 }
 
 fn volume(r: &mut Reader<'_>, node: &Node, at: Place, key: &str) -> VolumeSpec {
+    r.scope = format!("volumes.{key}");
     let fields = r.fields(node, "volumes", Section::Volume);
     let (external, old_name) = external(r, &fields);
     let name = r.value(&fields, "name", plain).or(old_name);
@@ -86,16 +136,16 @@ fn volume(r: &mut Reader<'_>, node: &Node, at: Place, key: &str) -> VolumeSpec {
         external_name: name.or_else(|| external.then(|| key.to_owned())),
     };
     if spec.driver.is_empty()
-        && !r.rules.allow_host
         && let Some(why) = hostpath::volume_hands_over(|k| spec.options.get(k).map(String::as_str))
     {
-        r.log.refuse(at, format!("volume `{}` {why}", shown(key)), crate::mounts::ALLOW_HOST);
+        let at = fields.at("driver_opts").unwrap_or(at);
+        r.hands_over(at, "driver_opts", &format!("volume `{}` {why}", shown(key)));
     }
     spec
 }
 
 /// `external: true`, or the old form `external: {name: x}`.
-fn external(r: &mut Reader<'_>, fields: &Fields<'_>) -> (bool, Option<String>) {
+pub(crate) fn external(r: &mut Reader<'_>, fields: &Fields<'_>) -> (bool, Option<String>) {
     match fields.get("external") {
         Some(node) if node.scalar().is_none() => {
             let inner = r.fields(node, "external", Section::External);
@@ -113,7 +163,7 @@ fn networks(r: &mut Reader<'_>, top: &Fields<'_>) -> BTreeSet<String> {
         // Networks follow the rule of volumes; the message says which was meant.
         match entry.key.parse::<VolumeName>() {
             Ok(_) => {
-                r.fields(&entry.node, "networks", Section::Network);
+                network(r, &entry.node, &entry.key);
                 names.insert(entry.key.clone());
             }
             Err(e) => {
@@ -122,4 +172,42 @@ fn networks(r: &mut Reader<'_>, top: &Fields<'_>) -> BTreeSet<String> {
         }
     }
     names
+}
+
+/// Only the form is checked: there is one network per project on each node.
+fn network(r: &mut Reader<'_>, node: &Node, key: &str) {
+    r.scope = format!("networks.{key}");
+    let fields = r.fields(node, "networks", Section::Network);
+    external(r, &fields);
+    for key in ["name", "driver"] {
+        r.text(&fields, key);
+    }
+    for key in ["internal", "attachable", "enable_ipv4", "enable_ipv6"] {
+        r.flag(&fields, key);
+    }
+    for key in ["labels", "driver_opts"] {
+        if let Some(node) = fields.get(key) {
+            r.labels(node, key);
+        }
+    }
+    let Some(node) = fields.get("ipam") else { return };
+    let ipam = r.fields(node, "ipam", Section::Ipam);
+    r.text(&ipam, "driver");
+    if let Some(list) = ipam.get("config") {
+        for item in r.items(list, "config", false) {
+            let pool = r.fields(item, "config", Section::IpamPool);
+            for key in ["subnet", "ip_range", "gateway"] {
+                r.value(&pool, key, address);
+            }
+        }
+    }
+}
+
+/// `172.16.238.0/24`, or a single address.
+fn address(text: &str) -> Result<(), String> {
+    let (ip, bits) = text.split_once('/').unwrap_or((text, "0"));
+    match (ip.parse::<std::net::IpAddr>(), bits.parse::<u8>()) {
+        (Ok(ip), Ok(bits)) if bits <= if ip.is_ipv4() { 32 } else { 128 } => Ok(()),
+        _ => Err("an address or a network such as `172.16.238.0/24`".to_owned()),
+    }
 }

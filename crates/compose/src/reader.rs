@@ -2,21 +2,27 @@
 //! that complain by themselves. A look-up that fails says so once and returns nothing; its caller goes on,
 //! so that all errors of a file are found at once.
 
+use crate::card::Standing;
 use crate::complaint::{Log, shown, unprintable};
+use crate::files::Files;
 use crate::keys::{Section, Verdict, table};
+use crate::limits::{ITEMS, LABEL_BYTES, LABELS};
+use crate::profiles::Profiles;
 use crate::tree::{Entry, Node, Place, Value};
 use crate::words;
+use model::Share;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Bytes of the name of a variable or label. YAML reads a key of at most 1,024 characters, escapes included.
-pub(crate) const KEY_BYTES: usize = 255;
-
-/// Entries of one list of a service.
-const ITEMS: usize = 1_024;
 
 /// Reads a file that a Compose file names: `Ok(None)` when there is none, `Err` with the reason when it cannot
 /// be read.
 pub type Read<'a> = &'a dyn Fn(&str) -> Result<Option<Vec<u8>>, String>;
+
+/// How to allow what hands over the host.
+const ALLOW_HOST: &str =
+    "whoever uses it rules the host; if that is meant, allow it by `--allow-host`";
+
+/// What becomes of a key that the user agreed to lose.
+const IGNORED: (Standing, &str, &str) = (Standing::Harmless, "ignored as asked", "");
 
 /// What this load allows and knows.
 pub(crate) struct Rules<'a> {
@@ -26,24 +32,51 @@ pub(crate) struct Rules<'a> {
     pub(crate) allow_host: bool,
     /// How many nodes could run a service.
     pub(crate) nodes: Option<usize>,
+    /// Which profiles are active.
+    pub(crate) profiles: Profiles,
     /// What only the deployer's machine knows; `None` for a canonical document.
     pub(crate) deployer: Option<Deployer<'a>>,
 }
 
 /// The deployer's machine, as far as a file may refer to it.
 pub(crate) struct Deployer<'a> {
-    /// Absolute path of the project folder.
-    pub(crate) folder: &'a str,
+    /// Files of the project.
+    pub(crate) files: Files<'a>,
     /// Variables: the shell's over those of `.env`.
     pub(crate) variables: BTreeMap<String, String>,
-    /// Files of the project.
-    pub(crate) read: Read<'a>,
 }
 
 /// The rules and the complaints of one load.
 pub(crate) struct Reader<'a> {
     pub(crate) rules: Rules<'a>,
     pub(crate) log: Log,
+    /// What is being read, for the report card: `services.web`.
+    pub(crate) scope: String,
+    /// It is of a service that no active profile wants: judged, but not refused.
+    pub(crate) inactive: bool,
+    /// Services of the file, and whether a profile wants each.
+    pub(crate) services: BTreeMap<String, bool>,
+    /// Which service cannot do without which, and where it says so.
+    pub(crate) edges: Vec<(String, String, Place)>,
+    /// What the service being read uses of others.
+    pub(crate) shares: Vec<Share>,
+    /// It stands inside of something that has been judged as a whole.
+    judged: bool,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(rules: Rules<'a>, log: Log) -> Self {
+        Self {
+            rules,
+            log,
+            scope: String::new(),
+            inactive: false,
+            services: BTreeMap::new(),
+            edges: Vec::new(),
+            shares: Vec::new(),
+            judged: false,
+        }
+    }
 }
 
 /// The honoured keys of one map.
@@ -78,7 +111,8 @@ impl Reader<'_> {
         }
     }
 
-    /// The honoured keys of a map, after a complaint about each of the others that deserves one.
+    /// The keys of a map, after a complaint about each that deserves one. Keys that are refused, and those
+    /// without effect, are not among them.
     pub(crate) fn fields<'n>(
         &mut self,
         node: &'n Node,
@@ -96,34 +130,131 @@ impl Reader<'_> {
                 continue;
             }
             match table(section).iter().find(|(name, _)| *name == key) {
-                Some((_, Verdict::Honoured)) => {
+                Some((_, verdict)) => {
                     fields.entries.insert(key, entry);
+                    self.judge(entry, *verdict, section, what);
                 }
-                Some((_, verdict)) => self.judge(entry, *verdict),
                 None => self.unknown(entry, section),
             }
         }
         fields
     }
 
-    fn judge(&mut self, entry: &Entry, verdict: Verdict) {
+    /// The same for what stands inside of a key that has been judged as a whole already: each key gets its
+    /// line in the report, and nothing more is said.
+    pub(crate) fn fields_within<'n>(
+        &mut self,
+        node: &'n Node,
+        what: &str,
+        section: Section,
+    ) -> Fields<'n> {
+        let outer = std::mem::replace(&mut self.judged, true);
+        let fields = self.fields(node, what, section);
+        self.judged = outer;
+        fields
+    }
+
+    fn judge(&mut self, entry: &Entry, verdict: Verdict, section: Section, what: &str) {
         let key = &entry.key;
-        match verdict {
+        let path = crate::keys::path(section, &self.scope, what, key);
+        let (standing, why, instead) = match verdict {
             // Empty, and switched off, say nothing that could be lost.
-            _ if says_nothing(&entry.node) => {}
+            _ if says_nothing(&entry.node) => (Standing::Honoured, "", ""),
+            Verdict::Honoured => (Standing::Honoured, "", ""),
+            Verdict::Emulated(how) => (Standing::Emulated, how, ""),
+            Verdict::Harmless(why) | Verdict::Warned(why) => (Standing::Harmless, why, ""),
+            Verdict::Refused(..) if self.rules.ignore.contains(key) => IGNORED,
+            Verdict::Refused(why, instead) => (Standing::Refused, why, instead),
+        };
+        self.log.find(entry.at, path, standing, why, instead);
+        match verdict {
+            _ if standing == Standing::Honoured || self.judged => {}
             Verdict::Warned(why) => {
                 self.log.warn(entry.at, format!("`{key}` has no effect: {why}"));
             }
-            Verdict::Refused(_) if self.rules.ignore.contains(key) => {
-                self.log.warn(entry.at, format!("`{key}` has no effect: ignored as asked"));
-            }
-            Verdict::Refused(why) => self.log.refuse(
-                entry.at,
-                format!("`{key}` is not supported yet: {why}"),
-                format!("remove it, or go on without it by `--ignore {key}`"),
-            ),
-            Verdict::Honoured | Verdict::Harmless => {}
+            Verdict::Refused(why, instead) => self.refusal(entry.at, key, why, instead),
+            _ => {}
         }
+    }
+
+    /// A refusal that the user may ignore by the key's name.
+    fn refusal(&mut self, at: Place, key: &str, why: &str, instead: &str) {
+        if self.inactive {
+            return;
+        }
+        if self.rules.ignore.contains(key) {
+            self.log.warn(at, format!("`{key}` has no effect: ignored as asked"));
+        } else {
+            let help = format!("{instead}; or go on without it by `--ignore {key}`");
+            self.log.refuse(at, format!("`{key}` is not supported: {why}"), help);
+        }
+    }
+
+    /// What a value of a key, at its place, comes to: refused unless the key is ignored by name.
+    pub(crate) fn refuse_key(&mut self, at: Place, key: &str, why: &str, instead: &str) {
+        let path = self.path(key);
+        let ignored = self.rules.ignore.contains(key);
+        let (standing, reason, advice) =
+            if ignored { IGNORED } else { (Standing::Refused, why, instead) };
+        self.log.find(at, path, standing, reason, advice);
+        self.refusal(at, key, why, instead);
+    }
+
+    /// The same, and nobody can go on without it.
+    pub(crate) fn refuse_for_good(&mut self, at: Place, key: &str, why: &str, instead: &str) {
+        let path = self.path(key);
+        self.log.find(at, path, Standing::Refused, why, instead);
+        if !self.inactive {
+            self.log.refuse(at, format!("`{key}` is not supported: {why}"), instead);
+        }
+    }
+
+    /// What a value, by intent and not by mistake, asks for in vain: said in words of its own.
+    pub(crate) fn refuse_value(&mut self, at: Place, key: &str, message: &str, instead: &str) {
+        let path = self.path(key);
+        self.log.find(at, path, Standing::Refused, message, instead);
+        if !self.inactive {
+            self.log.refuse(at, message, instead);
+        }
+    }
+
+    /// Keys of a file that are gone once files are put together.
+    pub(crate) fn not_canonical(&mut self, fields: &Fields<'_>, keys: &[&str]) {
+        for key in keys.iter().filter(|_| self.rules.deployer.is_none()) {
+            if let Some(at) = fields.at(key) {
+                self.log.error(at, format!("a canonical document has no `{key}`"));
+            }
+        }
+    }
+
+    /// What would hand a container the host: refused without the flag. One place, so that a policy of the
+    /// cluster can take the flag's place.
+    pub(crate) fn hands_over(&mut self, at: Place, key: &str, message: &str) {
+        let path = self.path(key);
+        self.log.find(at, path, Standing::NeedsFlag, message, ALLOW_HOST);
+        if !self.rules.allow_host && !self.inactive {
+            self.log.refuse(at, message, ALLOW_HOST);
+        }
+    }
+
+    /// What a value of a key comes to, when it is less than the key's own verdict.
+    pub(crate) fn harmless(&mut self, at: Place, key: &str, why: &str) {
+        let path = self.path(key);
+        self.log.find(at, path, Standing::Harmless, why, "");
+        if !self.inactive {
+            self.log.warn(at, format!("`{key}` has no effect: {why}"));
+        }
+    }
+
+    /// What a value of a key comes to, when the same is reached in another way.
+    pub(crate) fn emulated(&mut self, at: Place, key: &str, how: &str) {
+        let path = self.path(key);
+        self.log.find(at, path, Standing::Emulated, how, "");
+    }
+
+    /// A key of what is being read.
+    fn path(&self, key: &str) -> String {
+        format!("{}.{key}", self.scope)
     }
 
     fn unknown(&mut self, entry: &Entry, section: Section) {
@@ -143,21 +274,6 @@ impl Reader<'_> {
         candidates: impl Iterator<Item = &'c str>,
     ) -> Option<&'c str> {
         if self.log.full() { None } else { words::nearest(word, candidates) }
-    }
-
-    /// A refusal that the user may ignore by the key's name. True when it stays a refusal.
-    pub(crate) fn refuse_key(&mut self, at: Place, key: &str, why: &str) -> bool {
-        let refused = !self.rules.ignore.contains(key);
-        if refused {
-            self.log.refuse(
-                at,
-                format!("`{key}` is not supported yet: {why}"),
-                format!("remove it, or go on without it by `--ignore {key}`"),
-            );
-        } else {
-            self.log.warn(at, format!("`{key}` has no effect: ignored as asked"));
-        }
-        refused
     }
 
     /// A scalar read by `parse`, whose error says what it expected.
@@ -239,6 +355,18 @@ impl Reader<'_> {
         }
     }
 
+    /// The items of a list, or a single one, each read by `parse`.
+    pub(crate) fn list<T>(
+        &mut self,
+        fields: &Fields<'_>,
+        key: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Vec<T> {
+        let Some(node) = fields.get(key) else { return Vec::new() };
+        let items = self.items(node, key, true);
+        items.iter().filter_map(|item| self.scalar(item, key, &parse)).collect()
+    }
+
     /// Complains when more came together than a list of the canonical document may have.
     pub(crate) fn at_most_items(&mut self, at: Place, what: &str, count: usize) {
         if count > ITEMS {
@@ -285,8 +413,8 @@ impl Reader<'_> {
             if key.is_empty() || key.contains(unprintable) {
                 let key = shown(&key);
                 self.log.error(at, format!("`{what}`: `{key}` is empty or has control characters"));
-            } else if key.len().max(value.len()) > model::limits::LABEL_BYTES {
-                let (key, most) = (shown(&key), model::limits::LABEL_BYTES);
+            } else if key.len().max(value.len()) > LABEL_BYTES {
+                let (key, most) = (shown(&key), LABEL_BYTES);
                 self.log.error(
                     at,
                     format!("`{what}`: `{key}` or its value is longer than {most} bytes"),
@@ -295,8 +423,8 @@ impl Reader<'_> {
                 labels.insert(key, value);
             }
         }
-        if labels.len() > model::limits::LABELS {
-            let most = model::limits::LABELS;
+        if labels.len() > LABELS {
+            let most = LABELS;
             self.log.error(node.at, format!("`{what}`: more than {most} entries"));
         }
         labels
@@ -315,8 +443,8 @@ pub(crate) fn plain(text: &str) -> Result<String, String> {
     if text.is_empty() || text.contains(unprintable) {
         return Err("a text without control characters".to_owned());
     }
-    if text.len() > model::limits::LABEL_BYTES {
-        return Err(format!("at most {} bytes", model::limits::LABEL_BYTES));
+    if text.len() > LABEL_BYTES {
+        return Err(format!("at most {LABEL_BYTES} bytes"));
     }
     Ok(text.to_owned())
 }

@@ -119,6 +119,41 @@ pub(crate) fn count(most: u32) -> impl Fn(&str) -> Result<u32, String> {
     }
 }
 
+/// A whole number within bounds.
+pub(crate) fn integer<T>(least: i64, most: i64) -> impl Fn(&str) -> Result<T, String>
+where
+    T: TryFrom<i64>,
+{
+    move |text| {
+        let number = text.trim().parse::<i64>().ok().filter(|n| (least..=most).contains(n));
+        number.and_then(|n| T::try_from(n).ok()).ok_or_else(|| match most {
+            i64::MAX => format!("a whole number, at least {least}"),
+            _ => format!("a whole number from {least} to {most}"),
+        })
+    }
+}
+
+/// Microseconds, as a bare number or as a duration.
+pub(crate) fn micros(text: &str) -> Result<u64, String> {
+    let number = text.trim().parse::<u64>().ok().filter(|n| i64::try_from(*n).is_ok());
+    let span = || duration(text).ok().and_then(|d| u64::try_from(d.as_micros()).ok());
+    number.or_else(span).ok_or_else(|| "microseconds, or a duration such as `50ms`".to_owned())
+}
+
+/// A number of any size that is not negative.
+pub(crate) fn decimal(text: &str) -> Result<(), String> {
+    scaled(text.trim(), 1).map(|_| ()).ok_or_else(|| "a number".to_owned())
+}
+
+/// The mode of a file in octal. Without a leading zero YAML makes it a decimal number, which nobody means.
+pub(crate) fn mode(text: &str) -> Result<u32, String> {
+    let digits = text.trim().strip_prefix('0').map(|d| d.trim_start_matches('o'));
+    digits
+        .and_then(|d| if d.is_empty() { Some(0) } else { u32::from_str_radix(d, 8).ok() })
+        .filter(|m| *m <= 0o7777)
+        .ok_or_else(|| "the mode of a file in octal with a leading zero, such as `0440`".to_owned())
+}
+
 /// A port number.
 pub(crate) fn port(text: &str) -> Result<u16, String> {
     match text.trim().parse::<u16>() {

@@ -4,10 +4,16 @@ use crate::complaint::shown;
 use crate::keys::Section;
 use crate::project::Known;
 use crate::reader::{Fields, Reader};
-use crate::tree::{Entry, Node, Value};
-use crate::{container, deploy, mounts, ports};
-use model::{ConstraintKey, Mount, ServiceName, ServiceSpec};
-use std::collections::BTreeSet;
+use crate::tree::{Entry, Place};
+use crate::{attach, build, container, deploy, hooks, mounts, ports, secrets, sharing};
+use model::{Constraint, ConstraintKey, Mode, Mount, Placement, ServiceName, ServiceSpec};
+
+/// A service as it was read, and the names that it gives to others.
+pub(crate) struct Service {
+    pub(crate) spec: ServiceSpec,
+    /// Service and alias, of its `links`.
+    pub(crate) links: Vec<(String, String)>,
+}
 
 /// Reads a service. `published` collects the ports of all services of the file.
 pub(crate) fn read(
@@ -16,76 +22,54 @@ pub(crate) fn read(
     entry: &Entry,
     known: &Known,
     published: &mut ports::Taken,
-) -> ServiceSpec {
+) -> Service {
+    r.scope = format!("services.{name}");
     let fields = r.fields(&entry.node, name.as_str(), Section::Service);
-    let deploy = deploy::read(r, &fields);
+    r.not_canonical(&fields, &["extends", "profiles", "label_file"]);
+    let mut deploy = deploy::read(r, &fields);
     let pinned = deploy
         .placement
         .constraints
         .iter()
         .any(|c| c.equal && matches!(c.key, ConstraintKey::Hostname | ConstraintKey::Id));
     let mounts: Vec<Mount> = mounts::read(r, &fields, &mounts::Context { known, pinned });
-    depends_on(r, &fields, name, known);
-    links(r, &fields, known);
-    build(r, &fields, name, entry);
-    ServiceSpec {
-        container: container::read(r, &fields, mounts),
+    let attached = attach::read(r, &fields, known);
+    let mut container = container::read(r, &fields, mounts);
+    container.engine.network_mode = attached.mode;
+    container.engine.aliases = attached.aliases;
+    container.engine.device_requests.append(&mut deploy.devices);
+    swap_above_memory(r, &fields, container.engine.memswap_limit, deploy.resources.memory);
+    on_platform(container.engine.platform.as_deref(), &mut deploy.placement);
+    if container.engine.network_mode.is_some() {
+        container.engine.aliases.clear();
+    }
+    one_name_one_replica(r, &fields, deploy.mode);
+    let published = if container.engine.network_mode.is_some() {
+        ports::read(r, &fields, name, &mut ports::Taken::default());
+        Vec::new()
+    } else {
+        ports::read(r, &fields, name, published)
+    };
+    sharing::volumes_from(r, &fields);
+    secrets::references(r, &fields, known);
+    hooks::read(r, &fields);
+    build::read(r, &fields, name, entry);
+    let depends_on = sharing::depends_on(r, &fields, name);
+    let links = sharing::links(r, &fields, name);
+    let spec = ServiceSpec {
+        container,
         mode: deploy.mode,
         resources: deploy.resources,
         placement: deploy.placement,
         restart: deploy.restart,
         update: deploy.update,
-        ports: ports::read(r, &fields, name, published),
-        networks: networks(r, &fields, known),
+        ports: published,
+        networks: attached.networks,
         refers_to: Vec::new(),
-    }
-}
-
-fn build(r: &mut Reader<'_>, fields: &Fields<'_>, name: &ServiceName, entry: &Entry) {
-    match (fields.at("build"), fields.get("image").is_some()) {
-        (Some(at), true) => {
-            r.log.warn(at, "`build` has no effect: the image is taken as it is; build it before");
-        }
-        (Some(at), false) => r.log.refuse(
-            at,
-            "`build` is not supported yet: nothing is built on deploy",
-            "build the image, and name it under `image`",
-        ),
-        (None, true) => {}
-        (None, false) => r.log.error(entry.at, format!("service `{name}` has no `image`")),
-    }
-}
-
-fn networks(r: &mut Reader<'_>, fields: &Fields<'_>, known: &Known) -> Vec<String> {
-    let mut names: BTreeSet<String> = BTreeSet::new();
-    let mut places = Vec::new();
-    match fields.get("networks") {
-        Some(Node { value: Value::Map(entries), .. }) => {
-            for entry in entries.iter().filter(|e| !e.key.starts_with("x-")) {
-                r.fields(&entry.node, "networks", Section::Attachment);
-                places.push((entry.key.clone(), entry.at));
-            }
-        }
-        Some(node) => {
-            for item in r.items(node, "networks", false) {
-                let name = r.scalar(item, "networks", |s| Ok(s.to_owned()));
-                places.extend(name.map(|n| (n, item.at)));
-            }
-        }
-        None => {}
-    }
-    for (name, at) in places {
-        if known.networks.contains(&name) {
-            names.insert(name);
-        } else {
-            let near = r.near(&name, known.networks.iter().map(String::as_str));
-            r.log.error(at, undeclared("network", &name, near, "networks"));
-        }
-    }
-    if names.is_empty() {
-        names.insert("default".to_owned());
-    }
-    names.into_iter().collect()
+        depends_on,
+        shares_with: std::mem::take(&mut r.shares),
+    };
+    Service { spec, links }
 }
 
 /// The message about a name that nothing declares.
@@ -97,54 +81,50 @@ pub(crate) fn undeclared(what: &str, name: &str, near: Option<&str>, section: &s
     }
 }
 
-fn depends_on(r: &mut Reader<'_>, fields: &Fields<'_>, name: &ServiceName, known: &Known) {
-    let Some(node) = fields.get("depends_on") else { return };
-    let mut on = Vec::new();
-    if let Value::Map(entries) = &node.value {
-        for entry in entries.iter().filter(|e| !e.key.starts_with("x-")) {
-            let inner = r.fields(&entry.node, "depends_on", Section::DependsOn);
-            r.word(
-                &inner,
-                "condition",
-                &[
-                    ("service_started", ()),
-                    ("service_healthy", ()),
-                    ("service_completed_successfully", ()),
-                ],
-            );
-            if r.flag(&inner, "required") != Some(false) {
-                on.push((entry.key.clone(), entry.at));
-            }
-        }
-    } else {
-        for item in r.items(node, "depends_on", false) {
-            let service = r.scalar(item, "depends_on", |s| Ok(s.to_owned()));
-            on.extend(service.map(|s| (s, item.at)));
-        }
-    }
-    for (service, at) in &on {
-        if service == name.as_str() {
-            r.log.error(*at, format!("service `{name}` depends on itself"));
-        } else if !known.services.contains(service) {
-            let near = r.near(service, known.services.iter().map(String::as_str));
-            r.log.error(*at, undeclared("service", service, near, "services"));
-        }
-    }
-    if let Some(at) = fields.at("depends_on").filter(|_| !on.is_empty()) {
-        r.log.warn(at, "`depends_on` has no effect yet: services start together, in no set order");
+/// A container's name can be had by one container of a node only.
+fn one_name_one_replica(r: &mut Reader<'_>, fields: &Fields<'_>, mode: Mode) {
+    let Some(at) = fields.at("container_name") else { return };
+    if matches!(mode, Mode::Replicated { replicas: Some(2..) }) {
+        let message = "`container_name` names one container, but there are to be several replicas";
+        r.log.refuse(at, message, "remove it: replicas are named by service and slot");
     }
 }
 
-fn links(r: &mut Reader<'_>, fields: &Fields<'_>, known: &Known) {
-    let Some(node) = fields.get("links") else { return };
-    for item in r.items(node, "links", false) {
-        let Some(link) = r.scalar(item, "links", |s| Ok(s.to_owned())) else { continue };
-        let (service, alias) = link.split_once(':').unwrap_or((&link, &link));
-        if !known.services.contains(service) {
-            let near = r.near(service, known.services.iter().map(String::as_str));
-            r.log.error(item.at, undeclared("service", service, near, "services"));
-        } else if alias != service {
-            r.refuse_key(item.at, "links", "a service is found by its own name only");
+/// The engine takes a limit of memory and swap together only above one of memory.
+fn swap_above_memory(
+    r: &mut Reader<'_>,
+    fields: &Fields<'_>,
+    swap: Option<i64>,
+    memory: Option<u64>,
+) {
+    let at: Place = fields.at("memswap_limit").unwrap_or(fields.at);
+    let Some(swap) = swap.and_then(|s| u64::try_from(s).ok()).filter(|s| *s > 0) else { return };
+    match memory {
+        None => r.log.error(
+            at,
+            "`memswap_limit` is of memory and swap together, and needs a limit of memory",
+        ),
+        Some(memory) if swap < memory => {
+            r.log.error(at, "`memswap_limit` is of memory and swap together, and cannot be below that of memory");
+        }
+        Some(_) => {}
+    }
+}
+
+/// A service of a platform runs where that platform is.
+fn on_platform(platform: Option<&str>, placement: &mut Placement) {
+    let Some(platform) = platform else { return };
+    let mut parts = platform.split('/');
+    let keys = [ConstraintKey::Os, ConstraintKey::Arch];
+    for (key, value) in keys.into_iter().zip(&mut parts) {
+        let value = match value {
+            "x86_64" | "x86-64" => "amd64",
+            "aarch64" => "arm64",
+            other => other,
+        };
+        let constraint = Constraint { key, equal: true, value: value.to_owned() };
+        if !placement.constraints.contains(&constraint) {
+            placement.constraints.push(constraint);
         }
     }
 }

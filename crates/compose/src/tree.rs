@@ -76,6 +76,40 @@ impl Node {
         }
     }
 
+    /// The value of a key of a map.
+    pub(crate) fn entry(&self, key: &str) -> Option<&Node> {
+        let Value::Map(entries) = &self.value else { return None };
+        entries.iter().find(|e| e.key == key).map(|e| &e.node)
+    }
+
+    /// How many values it holds, itself included; a text counts one more per 32 bytes.
+    pub(crate) fn size(&self) -> usize {
+        match &self.value {
+            Value::Null => 1,
+            Value::Scalar(text) => 1 + text.len() / 32,
+            Value::List(items) => 1 + items.iter().map(Self::size).sum::<usize>(),
+            Value::Map(entries) => 1 + entries.iter().map(|e| e.node.size()).sum::<usize>(),
+        }
+    }
+
+    /// Whether another node says the same, wherever it stands; the order of keys says nothing.
+    pub(crate) fn same(&self, other: &Self) -> bool {
+        match (&self.value, &other.value) {
+            (Value::Null, Value::Null) => true,
+            (Value::Scalar(a), Value::Scalar(b)) => a == b,
+            (Value::List(a), Value::List(b)) => {
+                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same(b))
+            }
+            (Value::Map(a), Value::Map(b)) => {
+                let other: std::collections::BTreeMap<&str, &Self> =
+                    b.iter().map(|e| (e.key.as_str(), &e.node)).collect();
+                a.len() == b.len()
+                    && a.iter().all(|e| other.get(e.key.as_str()).is_some_and(|n| e.node.same(n)))
+            }
+            _ => false,
+        }
+    }
+
     /// What it holds, in words for a message.
     pub(crate) fn kind(&self) -> &'static str {
         match self.value {

@@ -70,6 +70,23 @@ pub(crate) fn nearest<'c>(
         .map(|(_, c)| c)
 }
 
+/// `; did you mean ..?`, or nothing.
+pub(crate) fn hint<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> String {
+    nearest(word, candidates).map(|n| format!("; did you mean `{n}`?")).unwrap_or_default()
+}
+
+/// The message about a word that is none of those that a key takes.
+pub(crate) fn choice<'c>(
+    key: &str,
+    word: &str,
+    words: impl Iterator<Item = &'c str> + Clone,
+) -> String {
+    let all = words.clone().map(|w| format!("`{w}`")).collect::<Vec<_>>().join(", ");
+    let hint = hint(word, words);
+    let word = crate::complaint::shown(word);
+    format!("`{key}`: expected one of {all}, found `{word}`{hint}")
+}
+
 /// Edit distance with swaps of neighbours (optimal string alignment; Boytsov 2011, §2.2).
 fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());

@@ -2,52 +2,19 @@
 //! depth and expansion bounded before anything is built. Never knows a Compose key.
 
 use crate::complaint::{Log, shown};
+use crate::limits::{DEPTH, VALUES};
 use crate::tree::{Entry, Merge, Node, Place, Value};
 use serde_saphyr::granit_parser::{ErrorKind, Event, Parser, ScalarStyle, Span, Tag, options};
 use std::collections::BTreeMap;
 
-/// Levels of nesting; far above what the specification needs.
-const DEPTH: usize = 64;
-/// Values in one file after aliases are expanded; a text counts one more per 32 bytes.
-const VALUES: usize = 200_000;
-
 /// Reads one document. Complains and returns `None` where nothing sensible can be made of it.
-pub(crate) fn parse(text: &str, file: u16, log: &mut Log) -> Option<Node> {
-    if let Some(at) = nul(text, file) {
-        log.error(at, "the file contains a NUL character");
-        return None;
-    }
-    let mut builder = Builder { file, log, stack: Vec::new(), anchors: BTreeMap::new(), cost: 0 };
-    let options = options! { emit_comments: false };
-    let mut root = None;
-    let mut documents = 0;
-    for step in Parser::new_from_str_with_options(text, options) {
-        let (event, span) = match step {
-            Ok(step) => step,
-            Err(e) => {
-                let at = mark(file, e.marker().line(), e.marker().col(), 1);
-                let message = match e.kind() {
-                    ErrorKind::RecursionLimitExceeded => too_deep(),
-                    _ => format!("not valid YAML: {}", shown(&e.info())),
-                };
-                builder.log.error(at, message);
-                return None;
-            }
-        };
-        if let Event::DocumentStart(..) = event {
-            documents += 1;
-            if documents > 1 {
-                builder.log.error(builder.place(&span), "a Compose file holds one YAML document");
-                return None;
-            }
-        }
-        match builder.take(event, &span) {
-            Ok(Some(node)) => root = Some(node),
-            Ok(None) => {}
-            Err(Stopped) => return None,
-        }
-    }
-    Some(root.unwrap_or_else(|| Node::new(Place::whole(file), Value::Null)))
+/// `spent` counts values over all files of a project.
+pub(crate) fn parse(text: &str, file: u16, log: &mut Log, spent: &mut usize) -> Option<Node> {
+    let mut builder =
+        Builder { file, log, stack: Vec::new(), anchors: BTreeMap::new(), cost: *spent };
+    let root = builder.document(text);
+    *spent = builder.cost;
+    root
 }
 
 fn too_deep() -> String {
@@ -100,6 +67,43 @@ struct Key {
 }
 
 impl Builder<'_> {
+    fn document(&mut self, text: &str) -> Option<Node> {
+        if let Some(at) = nul(text, self.file) {
+            self.log.error(at, "the file contains a NUL character");
+            return None;
+        }
+        let options = options! { emit_comments: false };
+        let mut root = None;
+        let mut documents = 0;
+        for step in Parser::new_from_str_with_options(text, options) {
+            let (event, span) = match step {
+                Ok(step) => step,
+                Err(e) => {
+                    let at = mark(self.file, e.marker().line(), e.marker().col(), 1);
+                    let message = match e.kind() {
+                        ErrorKind::RecursionLimitExceeded => too_deep(),
+                        _ => format!("not valid YAML: {}", shown(&e.info())),
+                    };
+                    self.log.error(at, message);
+                    return None;
+                }
+            };
+            if let Event::DocumentStart(..) = event {
+                documents += 1;
+                if documents > 1 {
+                    self.log.error(self.place(&span), "a Compose file holds one YAML document");
+                    return None;
+                }
+            }
+            match self.take(event, &span) {
+                Ok(Some(node)) => root = Some(node),
+                Ok(None) => {}
+                Err(Stopped) => return None,
+            }
+        }
+        Some(root.unwrap_or_else(|| Node::new(Place::whole(self.file), Value::Null)))
+    }
+
     fn place(&self, span: &Span) -> Place {
         let (start, end) = (span.start, span.end);
         let length =

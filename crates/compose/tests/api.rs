@@ -2,6 +2,7 @@
 //! may say, which services speak of which.
 
 use compose::{Complaints, Input, Loaded, SourceFile, canonical, load, parse_canonical};
+use model::{Share, SharedPart};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -16,11 +17,12 @@ fn input(text: &str) -> Input<'static> {
         project_name: None,
         folder: "/srv/My-Shop.2".to_owned(),
         environment: BTreeMap::new(),
-        dotenv: None,
+        dotenv: vec![],
         read: &nothing,
         ignore: BTreeSet::new(),
         allow_host: false,
         nodes: Some(3),
+        profiles: vec![],
     }
 }
 
@@ -89,7 +91,7 @@ fn the_shell_wins_over_dotenv_and_environment_over_env_file() {
     input.read = &env_file;
     input.environment.insert("A".to_owned(), "shell".to_owned());
     let bytes = b"A=dotenv\nC=dotenv\nD=${A}\n".to_vec();
-    input.dotenv = Some(SourceFile { name: ".env".to_owned(), bytes });
+    input.dotenv = vec![SourceFile { name: ".env".to_owned(), bytes }];
     let loaded = load(input).unwrap_or_else(|e| panic!("{e}"));
     let web = loaded.spec.services.values().next().expect("one service");
     let got: Vec<String> =
@@ -101,7 +103,7 @@ fn the_shell_wins_over_dotenv_and_environment_over_env_file() {
 fn a_wrong_line_of_dotenv_is_named_without_its_value() {
     let mut input = input(ONE);
     let bytes = b"A=1\nB C=s3cret\n".to_vec();
-    input.dotenv = Some(SourceFile { name: ".env".to_owned(), bytes });
+    input.dotenv = vec![SourceFile { name: ".env".to_owned(), bytes }];
     assert_eq!(refusal(load(input)), ".env:2:1: error: expected `NAME=value`");
 }
 
@@ -117,6 +119,32 @@ fn services_that_speak_of_each_other_are_known() {
     assert_eq!(refers("api"), "redis");
     assert_eq!(refers("worker"), "");
     assert_eq!(refers("db"), "");
+}
+
+#[test]
+fn what_services_share_is_written_out() {
+    let mut spec = read("services: {web: {image: nginx}, db: {image: db}}").spec;
+    let db = "db".parse::<model::ServiceName>().expect("a service name");
+    let web = spec.services.values_mut().next_back().expect("two services");
+    let web = Arc::make_mut(web);
+    for what in [
+        SharedPart::Network,
+        SharedPart::Ipc,
+        SharedPart::Pid,
+        SharedPart::Volumes { read_only: true },
+        SharedPart::Volumes { read_only: false },
+    ] {
+        web.shares_with.push(Share { service: db.clone(), what });
+    }
+    let text = canonical(&spec);
+    for part in [
+        "network_mode: \"service:db\"",
+        "ipc: \"service:db\"",
+        "pid: \"service:db\"",
+        "volumes_from:\n      - \"db:ro\"\n      - db\n",
+    ] {
+        assert!(text.contains(part), "{part} is not in:\n{text}");
+    }
 }
 
 #[test]
@@ -147,7 +175,9 @@ fn a_canonical_document_has_everything_in_place() {
         ("image: nginx, volumes: [~/a:/a]", "is relative"),
         ("image: nginx, volumes: [\"/:/a\"]", "whole host"),
         ("image: nginx, volumes: [\"/srv/../run//docker.sock:/a\"]", "engine's socket"),
-        ("image: nginx, privileged: true", "not supported"),
+        ("image: nginx, privileged: true", "`--allow-host`"),
+        ("image: nginx, extends: web", "has no `extends`"),
+        ("image: nginx, profiles: [a]", "has no `profiles`"),
         ("image: nginx, deploy: {replicas: many}", "whole number"),
         ("image: nginx, x-cluster: {resolvd: a}", "did you mean `resolved`?"),
     ] {

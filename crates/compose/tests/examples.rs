@@ -38,11 +38,15 @@ fn every_example_can_be_deployed_on_three_nodes() {
             project_name: None,
             folder: folder.display().to_string(),
             environment: BTreeMap::new(),
-            dotenv: dotenv.map(|bytes| SourceFile { name: ".env".to_owned(), bytes }),
+            dotenv: dotenv
+                .map(|bytes| SourceFile { name: ".env".to_owned(), bytes })
+                .into_iter()
+                .collect(),
             read: &read,
             ignore: BTreeSet::new(),
             allow_host: false,
             nodes: Some(3),
+            profiles: vec![],
         });
         let loaded = result.unwrap_or_else(|e| panic!("{e}"));
         let again = parse_canonical(&loaded.spec.source, false);

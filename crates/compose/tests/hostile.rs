@@ -15,17 +15,24 @@ fn with(bytes: Vec<u8>, environment: BTreeMap<String, String>) -> Result<String,
         project_name: None,
         folder: "/srv/shop".to_owned(),
         environment,
-        dotenv: None,
+        dotenv: vec![],
         read: &nothing,
         ignore: BTreeSet::new(),
         allow_host: false,
         nodes: Some(3),
+        profiles: vec![],
     });
     loaded.map(|l| l.spec.source)
 }
 
+/// How long any of these files may be looked at, without optimisation and beside other tests.
+const QUICK: std::time::Duration = std::time::Duration::from_secs(5);
+
+#[expect(clippy::disallowed_methods, reason = "that it is quick is what is tested")]
 fn refused(text: impl Into<Vec<u8>>) -> String {
+    let begun = std::time::Instant::now();
     let complaints = with(text.into(), BTreeMap::new()).expect_err("a refusal");
+    assert!(begun.elapsed() < QUICK, "it took {:?}", begun.elapsed());
     assert!(complaints.0.len() <= 201, "{} complaints", complaints.0.len());
     let all = complaints.to_string();
     assert!(all.len() < 100_000, "{} bytes of complaints", all.len());
@@ -177,4 +184,114 @@ fn messages_do_not_repeat_the_values_of_variables() {
     let all =
         parse_canonical(&format!("name: a\n{text}"), false).expect_err("a refusal").to_string();
     assert!(!all.contains("s3cret"), "{all}");
+}
+
+/// As [`with`], with files beside it.
+fn beside(text: &str, files: &BTreeMap<String, String>) -> Result<String, Complaints> {
+    let read = |path: &str| Ok(files.get(path).map(|text| text.clone().into_bytes()));
+    let loaded = load(Input {
+        files: vec![SourceFile { name: "compose.yml".to_owned(), bytes: text.into() }],
+        folder: "/srv/shop".to_owned(),
+        read: &read,
+        ..Input::default()
+    });
+    loaded.map(|l| l.spec.source)
+}
+
+#[test]
+fn services_that_extend_too_much_are_refused() {
+    let big = format!("  base: {{image: a, labels: {{{}}}}}\n", keys(200));
+    let text = format!("services:\n{big}{}", services(990, "extends: base"));
+    let all = refused(text);
+    assert!(all.contains("more than 200000 values once files and services"), "{all}");
+    let long: Vec<String> = (0..999).map(|i| format!("  s{i}: {{extends: s{}}}", i + 1)).collect();
+    let long = long.join(
+        "
+",
+    );
+    let all = refused(format!("services:\n{long}\n  s999: {{image: a}}\n"));
+    assert!(all.contains("services extend each other"), "{all}");
+}
+
+#[test]
+fn files_that_include_without_end_are_refused() {
+    let chain: BTreeMap<String, String> = (0..100)
+        .map(|i| (format!("{i}.yml"), format!("include: [{}.yml]\nservices: {{}}\n", i + 1)))
+        .collect();
+    let all = beside("include: [0.yml]\nservices: {a: {image: a}}\n", &chain);
+    let all = all.expect_err("a refusal").to_string();
+    assert!(all.contains("files include each other"), "{all}");
+    let many: BTreeMap<String, String> = (0..100)
+        .map(|i| (format!("{i}.yml"), format!("services: {{s{i}: {{image: a}}}}\n")))
+        .collect();
+    let list = (0..100).map(|i| format!("{i}.yml")).collect::<Vec<_>>().join(", ");
+    let all = beside(&format!("include: [{list}]\n"), &many).expect_err("a refusal").to_string();
+    assert!(all.contains("more than 64 files in one project"), "{all}");
+    let fan: BTreeMap<String, String> = (0..6)
+        .map(|i| {
+            let next = format!("{}.yml", i + 1);
+            (format!("{i}.yml"), format!("include: [{next}, {next}, {next}]\nservices: {{}}\n"))
+        })
+        .collect();
+    let all = beside("include: [0.yml]\n", &fan).expect_err("a refusal").to_string();
+    assert!(all.contains("more than 64 files in one project"), "{all}");
+}
+
+#[test]
+fn values_are_counted_over_all_files() {
+    let list = format!("x-a: [{}]\nservices: {{}}\n", vec!["a"; 90_000].join(","));
+    let files: BTreeMap<String, String> =
+        (0..3).map(|i| (format!("{i}.yml"), list.clone())).collect();
+    let all = beside("include: [0.yml, 1.yml, 2.yml]\n", &files).expect_err("a refusal");
+    assert!(all.to_string().contains("more than 200000 values"), "{all}");
+}
+
+#[test]
+fn no_way_of_naming_a_file_leads_out() {
+    let out = [
+        "../../etc/shadow",
+        "/etc/shadow",
+        "a/../../x",
+        "file:///etc/shadow",
+        "https://example.com/x.yml",
+        "git@example.com:x/y.git",
+        "oci://example.com/x",
+        "github.com/x/y",
+    ];
+    for path in out {
+        for text in [
+            format!("include: [\"{path}\"]\nservices: {{a: {{image: a}}}}\n"),
+            format!("include: [{{path: b.yml, env_file: \"{path}\"}}]\n"),
+            format!("include: [{{path: b.yml, project_directory: \"{path}\"}}]\n"),
+            format!("services: {{a: {{extends: {{file: \"{path}\", service: a}}}}}}\n"),
+            format!("services: {{a: {{image: a, env_file: \"{path}\"}}}}\n"),
+            format!("services: {{a: {{image: a, label_file: \"{path}\"}}}}\n"),
+            format!("services: {{a: {{image: a}}}}\nsecrets: {{s: {{file: \"{path}\"}}}}\n"),
+            format!("services: {{a: {{image: a}}}}\nconfigs: {{s: {{file: \"{path}\"}}}}\n"),
+        ] {
+            let asked = std::cell::RefCell::new(Vec::new());
+            let read = |path: &str| {
+                asked.borrow_mut().push(path.to_owned());
+                Ok(Some(b"services: {b: {image: b, env_file: c.env}}\n".to_vec()))
+            };
+            let loaded = load(Input {
+                files: vec![SourceFile { name: "compose.yml".into(), bytes: text.clone().into() }],
+                folder: "/srv/shop".to_owned(),
+                read: &read,
+                ..Input::default()
+            });
+            let refused = loaded.map(|l| l.spec.source).expect_err(&text).to_string();
+            assert!(refused.contains("outside of the project") || refused.contains("elsewhere"));
+            let asked = asked.into_inner();
+            assert!(!asked.iter().any(|p| p.contains("..") || p.starts_with('/')), "{asked:?}");
+        }
+    }
+}
+
+#[test]
+fn a_thousand_services_that_wait_for_each_other_are_told_quickly() {
+    let on = (0..150).map(|i| format!("s{i}")).collect::<Vec<_>>().join(", ");
+    let text = format!("services:\n{}", services(1_000, &format!("image: a, depends_on: [{on}]")));
+    let all = refused(text);
+    assert!(all.contains("more; fix these first"), "{all}");
 }

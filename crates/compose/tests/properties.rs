@@ -16,11 +16,12 @@ fn input(text: &str) -> Input<'static> {
         project_name: None,
         folder: "/srv/shop".to_owned(),
         environment: [("A".to_owned(), "one".to_owned())].into(),
-        dotenv: Some(SourceFile { name: ".env".to_owned(), bytes: text.as_bytes().to_vec() }),
+        dotenv: vec![SourceFile { name: ".env".to_owned(), bytes: text.as_bytes().to_vec() }],
         read: &nothing,
         ignore: BTreeSet::new(),
         allow_host: false,
         nodes: Some(1),
+        profiles: vec![],
     }
 }
 
@@ -28,7 +29,7 @@ fn input(text: &str) -> Input<'static> {
 fn exercise(text: &str) {
     for dotenv in [true, false] {
         let mut input = input(text);
-        input.dotenv = input.dotenv.filter(|_| dotenv);
+        input.dotenv.retain(|_| dotenv);
         match load(input) {
             Ok(loaded) => {
                 let again = parse_canonical(&loaded.spec.source, false);
@@ -50,7 +51,8 @@ fn piece() -> impl Strategy<Value = String> {
     let words = "services image nginx ports volumes environment deploy replicas command healthcheck test networks \
                  default restart labels resources limits memory cpus env_file tmpfs target source type bind published \
                  name x-a build scale 80:80 data:/data ./a:/b 10s 64m ${A:-b} $A $$ << &a *a !reset !override !!str \
-                 true no ~ null 1.5 '' \"\" | > # - -- ? : , [ ] { } \\ \t % @ `";
+                 extends include profiles depends_on cap_add privileged devices ulimits secrets configs network_mode host \
+                 service:web links volumes_from build include: [a.yml] service file post_start true no ~ null 1.5 '' \"\" | > # - -- ? : , [ ] { } \\ \t % @ `";
     let all: Vec<String> = words.split(' ').map(str::to_owned).collect();
     prop_oneof![
         8 => proptest::sample::select(all),
@@ -125,7 +127,7 @@ proptest! {
             map(&environment), map(&labels), cpus / 1000, cpus % 1000,
         );
         let mut input = input(&source);
-        input.dotenv = None;
+        input.dotenv.clear();
         let loaded = load(input).unwrap_or_else(|e| panic!("{e}\n{source}"));
         let web = loaded.spec.services.values().next().expect("one service");
         prop_assert_eq!(&web.container.environment, &environment);
@@ -137,4 +139,43 @@ proptest! {
         let again = parse_canonical(&loaded.spec.source, false);
         prop_assert_eq!(again.as_ref(), Ok(&loaded.spec));
     }
+
+    #[test]
+    fn laying_files_over_each_other_is_associative(
+        a in layer(), b in layer(), c in layer(),
+    ) {
+        let file = |text: &str| SourceFile { name: "c.yml".to_owned(), bytes: text.as_bytes().to_vec() };
+        let read = |files: Vec<SourceFile>| {
+            let loaded = load(Input { files, ..input("") }).map(|l| l.spec);
+            loaded.unwrap_or_else(|e| panic!("{e}"))
+        };
+        // The document of two files, with the third over it; and the first under that of the other two.
+        let all = read(vec![file(&a), file(&b), file(&c)]);
+        let left = read(vec![file(&a), file(&b)]).source;
+        prop_assert_eq!(&read(vec![file(&left), file(&c)]), &all);
+        let right = read(vec![file(&b), file(&c)]).source;
+        prop_assert_eq!(&read(vec![file(&a), file(&right)]), &all);
+    }
+}
+
+/// A file of keys whose merging is associative: maps by key, and what a later file replaces.
+fn layer() -> impl Strategy<Value = String> {
+    let map = || proptest::collection::btree_map("[A-D]", "[a-z]{1,3}", 0..4);
+    let command = proptest::option::of(proptest::collection::vec("[a-z]{1,3}", 1..3));
+    (map(), map(), command, proptest::option::of("[a-z]{1,4}")).prop_map(
+        |(environment, labels, command, user)| {
+            let pairs = |m: &BTreeMap<String, String>| {
+                m.iter().map(|(k, v)| format!("{k}: \"{v}\"")).collect::<Vec<_>>().join(", ")
+            };
+            let command = command.map(|c| format!("    command: [\"{}\"]\n", c.join("\", \"")));
+            let user = user.map(|u| format!("    user: \"{u}\"\n"));
+            format!(
+                "name: shop\nservices:\n  web:\n    image: nginx\n    environment: {{{}}}\n    labels: {{{}}}\n{}{}",
+                pairs(&environment),
+                pairs(&labels),
+                command.unwrap_or_default(),
+                user.unwrap_or_default(),
+            )
+        },
+    )
 }

@@ -19,6 +19,7 @@ mod images;
 mod login;
 mod logs;
 mod observe;
+mod settings;
 mod supplies;
 
 pub use changes::Change;

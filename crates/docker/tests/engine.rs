@@ -34,6 +34,7 @@ async fn a_task_lives_is_read_and_ends() {
         timeout: Some(Duration::from_secs(5)),
         retries: Some(3),
         start_period: None,
+        start_interval: None,
     });
     let mut web = task(&engine, 1, spec);
     rig.assign(vec![web.clone()], vec![]);
@@ -133,13 +134,13 @@ async fn what_cannot_be_made_fails_with_a_reason() {
     image.container.image.pull = Pull::Never;
     let mut bind = service("true");
     let source = MountSource::Bind("/nowhere/at/all".into());
-    bind.container.mounts = vec![Mount { source, target: "/x".into(), read_only: true }];
+    bind.container.mounts = vec![Mount { source, target: "/x".into(), read_only: true, options: model::MountOptions::default() }];
     let mut command = service("true");
     command.container.command = Some(vec!["/no/such/program".into()]);
     let mut volume = service("true");
     let name: model::VolumeName = "data".parse().unwrap();
     let source = MountSource::Volume(name.clone());
-    volume.container.mounts = vec![Mount { source, target: "/x".into(), read_only: false }];
+    volume.container.mounts = vec![Mount { source, target: "/x".into(), read_only: false, options: model::MountOptions::default() }];
     let mut volume = task(&engine, 4, volume);
     volume.volumes.insert(name.clone(), VolumeSpec::default());
     volume.established.insert(name);
@@ -165,7 +166,7 @@ async fn a_volume_is_made_kept_and_removed_when_condemned() {
     let name: model::VolumeName = "data".parse().unwrap();
     let mut spec = service("echo kept >> /x/file; exec sleep 600");
     let source = MountSource::Volume(name.clone());
-    spec.container.mounts = vec![Mount { source, target: "/x".into(), read_only: false }];
+    spec.container.mounts = vec![Mount { source, target: "/x".into(), read_only: false, options: model::MountOptions::default() }];
     let mut first = task(&engine, 1, spec);
     first.volumes.insert(name.clone(), VolumeSpec::default());
     rig.assign(vec![first.clone()], vec![]);

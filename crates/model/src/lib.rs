@@ -8,6 +8,7 @@
 
 mod apply;
 mod command;
+mod engine;
 mod event;
 mod ids;
 pub mod limits;
@@ -22,6 +23,7 @@ mod time;
 mod view;
 
 pub use command::*;
+pub use engine::*;
 pub use event::*;
 pub use ids::*;
 pub use network::*;

@@ -1,6 +1,6 @@
 //! What a user wishes: projects, services and how their containers are made. Written by deploys only.
 
-use crate::{ProjectName, ServiceName, VolumeName};
+use crate::{Engine, ProjectName, ServiceName, VolumeName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -55,6 +55,62 @@ pub struct ServiceSpec {
     /// Services of the same project that it refers to by name over a shared network; placed on the
     /// same node where they fit, because names do not resolve across hosts yet.
     pub refers_to: Vec<ServiceName>,
+    /// Services of the same project that have to be in some condition before a copy starts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub depends_on: Vec<Dependency>,
+    /// Containers of other services of the same project that a copy of this one is built upon: its copy
+    /// `k` is on the node of their copy `k`, starts after it, and is made anew when that one is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shares_with: Vec<Share>,
+}
+
+/// What a copy uses of a container of another service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    /// The other service.
+    pub service: ServiceName,
+    /// What of its container.
+    pub what: SharedPart,
+}
+
+/// What of a container another one may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SharedPart {
+    /// Its network: the two are one host to others.
+    Network,
+    /// Its shared memory.
+    Ipc,
+    /// Its processes.
+    Pid,
+    /// Its mounts.
+    Volumes {
+        /// Mounted read-only.
+        read_only: bool,
+    },
+}
+
+/// Another service of the project that has to be in some condition before a copy starts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dependency {
+    /// The other service.
+    pub service: ServiceName,
+    /// Its condition.
+    pub condition: DependencyCondition,
+    /// When it does not exist or cannot start, this service waits. Otherwise it starts without it.
+    pub required: bool,
+    /// After a deploy that gives the other service a new generation, this one is restarted too.
+    pub restart: bool,
+}
+
+/// What is asked of a service before one that depends on it starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DependencyCondition {
+    /// A copy of it was started.
+    Started,
+    /// Its copies run, and pass their health check where there is one.
+    Healthy,
+    /// Its copies ended with exit code 0.
+    Completed,
 }
 
 /// How many copies of a service there are to be.
@@ -106,6 +162,9 @@ pub struct ContainerSpec {
     pub extra_hosts: Vec<String>,
     /// Log driver and its options; the daemon's default where absent.
     pub logging: Option<Logging>,
+    /// What else the engine is told.
+    #[serde(default, skip_serializing_if = "Engine::is_default")]
+    pub engine: Engine,
 }
 
 /// Log driver of a container.
@@ -149,6 +208,32 @@ pub struct Mount {
     pub target: String,
     /// Mounted read-only.
     pub read_only: bool,
+    /// How else it is mounted.
+    #[serde(default, skip_serializing_if = "MountOptions::is_default")]
+    pub options: MountOptions,
+}
+
+/// Finer points of a mount; each means something for one kind of source only.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MountOptions {
+    /// Binds: how later mounts spread, `rprivate` by default.
+    pub propagation: Option<String>,
+    /// Binds: without what is mounted below the path.
+    pub not_recursive: bool,
+    /// Volumes: a new one is not filled from the image.
+    pub no_copy: bool,
+    /// Volumes: only this folder of it.
+    pub subpath: Option<String>,
+    /// Memory: options of its file system, such as `noexec` or `mode=1777`.
+    pub tmpfs: Vec<String>,
+}
+
+impl MountOptions {
+    /// Whether there is nothing to say.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What a mount shows.
@@ -180,6 +265,9 @@ pub struct HealthCheck {
     pub retries: Option<u32>,
     /// Failures that do not count after the start.
     pub start_period: Option<Duration>,
+    /// Between two checks during that time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_interval: Option<Duration>,
 }
 
 /// What each copy needs (reservation) and may use (limit).

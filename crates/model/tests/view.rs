@@ -96,6 +96,7 @@ fn a_volume_that_held_data_is_marked() {
         source: MountSource::Volume("data".parse().unwrap()),
         target: "/data".into(),
         read_only: false,
+        options: model::MountOptions::default(),
     });
     log.apply(deploy("db", &[("db", spec)]));
     let volume = VolumeKey { project: "db".parse().unwrap(), volume: "data".parse().unwrap() };

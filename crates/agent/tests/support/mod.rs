@@ -39,6 +39,8 @@ pub(crate) fn spec() -> ServiceSpec {
         ports: vec![],
         networks: vec![],
         refers_to: vec![],
+        depends_on: vec![],
+        shares_with: vec![],
     }
 }
 
@@ -71,7 +73,7 @@ pub(crate) fn stateful(n: u64) -> Assignment {
     let mut spec = spec();
     let volume: model::VolumeName = "data".parse().unwrap();
     let source = MountSource::Volume(volume.clone());
-    spec.container.mounts = vec![Mount { source, target: "/data".into(), read_only: false }];
+    spec.container.mounts = vec![Mount { source, target: "/data".into(), read_only: false, options: model::MountOptions::default() }];
     let mut task = with_spec(n, spec);
     task.volumes.insert(volume, VolumeSpec::default());
     task

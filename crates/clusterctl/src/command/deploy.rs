@@ -2,6 +2,7 @@
 //! anything starts, asks once, and waits until everything is there.
 
 use crate::args::Deploy;
+use crate::command::check::{not_honoured, said};
 use crate::command::scale::change;
 use crate::failure::Failure;
 use crate::project::{self, Rejected, Sources};
@@ -9,7 +10,7 @@ use crate::session::{Chosen, Session};
 use crate::wait::{Ending, Goal};
 use crate::{json, logins, retry, text, watch};
 use api::v1::{DeployReply, DeployRequest, NodeSummary, ServiceSummary};
-use compose::{Complaint, Loaded};
+use compose::Loaded;
 use model::{Mode, ProjectSpec, RestartCondition, ServiceSpec};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -48,12 +49,8 @@ fn usable(nodes: &[NodeSummary]) -> usize {
 
 fn load(session: &Session, words: &Deploy, usable: usize) -> Result<Loaded, Failure> {
     let sources = Sources {
-        files: words.files.clone(),
-        name: session.global.project.clone(),
-        env_file: words.env_file.clone(),
-        ignore: words.ignore.clone(),
-        allow_host: words.allow_host,
         nodes: Some(usable),
+        ..Sources::new(&words.input, session.global.project.clone())
     };
     project::load(&sources)?.map_err(|rejected| refused(session, &rejected))
 }
@@ -66,16 +63,11 @@ fn refused(session: &Session, rejected: &Rejected) -> Failure {
         .next("correct what is named above")
 }
 
-/// `docker-compose.yml:12:5: message (help)`
-fn said(complaint: &Complaint) -> String {
-    let Complaint { file, line, column, message, help, .. } = complaint;
-    let place = if *line == 0 { file.clone() } else { format!("{file}:{line}:{column}") };
-    let help = help.as_ref().map(|h| format!(" ({h})")).unwrap_or_default();
-    text::safe(&format!("{place}: {message}{help}"))
-}
-
 fn remark(session: &Session, loaded: &Loaded, usable: usize) {
     loaded.remarks.iter().for_each(|c| session.out.warn(&said(c)));
+    for line in not_honoured(&loaded.card) {
+        session.out.say(&line);
+    }
     for line in unresolved(&loaded.spec, usable) {
         session.out.warn(&line);
     }
@@ -141,7 +133,7 @@ async fn deploy(
             request: Some(id),
             document: spec.source.clone(),
             seen: chosen.generation,
-            allow_host: words.allow_host,
+            allow_host: words.input.allow_host,
             logins: logins.clone(),
             dry_run: words.dry_run,
         };
@@ -219,14 +211,9 @@ mod tests {
         let file = compose::SourceFile { name: "c.yml".into(), bytes: yaml.as_bytes().to_vec() };
         compose::load(compose::Input {
             files: vec![file],
-            project_name: None,
             folder: "/srv/shop".into(),
-            environment: BTreeMap::new(),
-            dotenv: None,
-            read: &|_| Ok(None),
-            ignore: BTreeSet::new(),
-            allow_host: false,
             nodes: Some(3),
+            ..compose::Input::default()
         })
         .unwrap()
         .spec
@@ -297,23 +284,5 @@ services:
         let Goal::Whole { may_end, at_least, project, .. } = goal else { panic!() };
         assert_eq!(may_end, [("job".to_owned(), Ending::Final)].into());
         assert_eq!((at_least, project.as_str()), (7, "shop"));
-    }
-
-    #[test]
-    fn complaints_name_their_place() {
-        let complaint = Complaint {
-            severity: compose::Severity::Error,
-            file: "c.yml".into(),
-            line: 3,
-            column: 5,
-            length: 4,
-            message: "unknown key `imgae`".into(),
-            help: Some("did you mean `image`?".into()),
-        };
-        assert_eq!(said(&complaint), "c.yml:3:5: unknown key `imgae` (did you mean `image`?)");
-        assert_eq!(
-            said(&Complaint { line: 0, help: None, ..complaint }),
-            "c.yml: unknown key `imgae`"
-        );
     }
 }

@@ -1,5 +1,6 @@
 //! One file per family of commands. This one only says which function does what.
 
+mod check;
 mod context;
 mod deploy;
 mod events;
@@ -34,6 +35,8 @@ pub(crate) async fn run(out: Out, args: Args) -> Result<(), Failure> {
         Command::Version => version::run(out, session()).await,
         Command::Token(words) => token::run(&session()?, words).await,
         Command::Nodes(words) => nodes::run(&session()?, words.action).await,
+        Command::Check(words) => check::check(out, &global, &words),
+        Command::Config(words) => check::config(out, &global, &words),
         Command::Deploy(words) => deploy::run(&session()?, words).await,
         Command::Ls(words) => list::ls(&session()?, words).await,
         Command::Ps(words) => list::ps(&session()?, words).await,

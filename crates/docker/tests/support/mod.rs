@@ -60,6 +60,8 @@ pub(crate) fn service(script: &str) -> ServiceSpec {
         ports: vec![],
         networks: vec![],
         refers_to: vec![],
+        depends_on: vec![],
+        shares_with: vec![],
     }
 }
 

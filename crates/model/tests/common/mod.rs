@@ -50,6 +50,8 @@ pub fn service() -> ServiceSpec {
         ports: vec![],
         networks: vec![],
         refers_to: vec![],
+        depends_on: vec![],
+        shares_with: vec![],
     }
 }
 

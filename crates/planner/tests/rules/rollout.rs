@@ -43,6 +43,7 @@ fn it_does_not_run_ahead_of_a_copy_that_is_not_well() {
         timeout: None,
         retries: None,
         start_period: None,
+        start_interval: None,
     });
     w.deploy("web", checked.clone());
     w.settle();

@@ -41,6 +41,8 @@ pub(crate) fn spec(replicas: u32) -> ServiceSpec {
         ports: Vec::new(),
         networks: Vec::new(),
         refers_to: Vec::new(),
+        depends_on: Vec::new(),
+        shares_with: Vec::new(),
     }
 }
 
@@ -54,6 +56,7 @@ pub(crate) fn with_volume(mut spec: ServiceSpec, volume: &str) -> ServiceSpec {
         source: MountSource::Volume(volume.parse().unwrap()),
         target: "/data".into(),
         read_only: false,
+        options: model::MountOptions::default(),
     });
     spec
 }
