@@ -93,7 +93,8 @@ fn checks(check: &HealthCheck) -> bool {
     check.test.first().is_some_and(|word| word != "NONE")
 }
 
-fn heard_from(t: &Tables<'_>, node: &Node) -> Time {
+/// From when on a node that was lost has been heard for long enough to be believed.
+pub(crate) fn heard_from(t: &Tables<'_>, node: &Node) -> Time {
     if node.flaps == 0 { Time::ZERO } else { node.readiness_since + t.settings.steady }
 }
 

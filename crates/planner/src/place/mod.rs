@@ -87,14 +87,14 @@ impl<'r, 'a> Batch<'r, 'a> {
 
     fn on_its_node(&self, node: Option<usize>) -> Result<usize, Reason> {
         let Some(node) = node else { return Err(Reason::gather(std::iter::empty())) };
-        match filters::refusal(&self.ask, self.room, node) {
+        match filters::refusal_of_bound(self.t, &self.ask, self.room, node) {
             None => Ok(node),
             Some(why) => Err(Reason::Pinned { node: self.t.nodes[node].name.clone(), why }),
         }
     }
 
     fn at_home(&self, volume: VolumeKey, node: usize) -> Result<usize, Reason> {
-        match filters::refusal(&self.ask, self.room, node) {
+        match filters::refusal_of_bound(self.t, &self.ask, self.room, node) {
             None => Ok(node),
             Some(why) => Err(Reason::Home { volume, node: self.t.nodes[node].name.clone(), why }),
         }
