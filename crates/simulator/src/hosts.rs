@@ -47,6 +47,7 @@ impl Cluster {
             agent_wakes: u64::MAX,
             member,
             session: None,
+            sessions: 0,
             refreshing_until: 0,
             leaving: false,
         });
@@ -210,6 +211,9 @@ impl Cluster {
             Output::Report { number, report } => self.send_report(node, life, number, report),
             Output::Resync => {
                 self.queue.push(self.now + LIST, Happening::Listed { node, life });
+            }
+            Output::Event(agent::Event::ViewRefused { reason }) => {
+                self.invariants.refused(self.log.index(), node, &reason);
             }
             Output::Event(_) => {}
         }

@@ -6,7 +6,7 @@ use crate::invariants::healed;
 use crate::random::Random;
 use crate::trouble::{end, strike};
 use crate::workload::Workload;
-use model::{NodeId, TaskId, Wanted};
+use model::{NodeId, TaskId};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -158,10 +158,10 @@ fn quiet(cluster: &Cluster) -> bool {
     noisy || plan.changes.is_empty() && plan.wake_at.is_none_or(|at| at > now + CALM)
 }
 
-/// What no blip may change: which tasks are wanted.
-fn wanted(cluster: &Cluster) -> Vec<TaskId> {
+/// What no blip may change: which tasks live. Forgetting one that ended moves nothing.
+fn live(cluster: &Cluster) -> Vec<TaskId> {
     let tasks = cluster.log.state.tasks.values();
-    tasks.filter(|t| t.wanted == Wanted::Run).map(|t| t.id).collect()
+    tasks.filter(|t| t.live()).map(|t| t.id).collect()
 }
 
 /// A blip below the limits starts and stops nothing, and neither does an election, a planned stop, or a
@@ -171,7 +171,7 @@ fn stay_calm(cluster: &mut Cluster, random: &mut Random) -> Result<(), String> {
     {
         return Ok(());
     }
-    let before = wanted(cluster);
+    let before = live(cluster);
     let nodes: Vec<NodeId> = cluster.hosts.keys().copied().collect();
     let node = random.pick(&nodes).expect("a cluster has nodes");
     match random.between(0, 4) {
@@ -205,7 +205,7 @@ fn stay_calm(cluster: &mut Cluster, random: &mut Random) -> Result<(), String> {
         }
     }
     pass(cluster, 6_000)?;
-    if wanted(cluster) == before {
+    if live(cluster) == before {
         return Ok(());
     }
     Err("a blip moved something".to_owned())

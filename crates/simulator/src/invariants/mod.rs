@@ -103,6 +103,11 @@ impl Invariants {
         self.note("at start", state.index, checks);
     }
 
+    /// An agent refused a view: no manager sends one that was not meant for it, or that lies behind.
+    pub(crate) fn refused(&mut self, index: u64, node: NodeId, reason: &str) {
+        self.note("at view", index, [Some(format!("node {node} refused a view: {reason}"))]);
+    }
+
     fn note<const N: usize>(&mut self, what: &str, index: u64, checks: [Broken; N]) {
         self.checks += N as u64;
         for broken in checks.into_iter().flatten() {
