@@ -80,6 +80,7 @@ pub fn deploy(state: &mut State, services: usize, replicas: usize) {
         ports: Vec::new(),
         networks: Vec::new(),
         refers_to: Vec::new(),
+        depends_on: Vec::new(),
     });
     let named = |n| (format!("s{n}").parse().expect("a valid name"), Arc::clone(&spec));
     let spec = ProjectSpec {

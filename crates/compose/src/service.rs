@@ -38,6 +38,7 @@ pub(crate) fn read(
         ports: ports::read(r, &fields, name, published),
         networks: networks(r, &fields, known),
         refers_to: Vec::new(),
+        depends_on: Vec::new(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Why a replica waits, as data, and in words that people understand.
 
-use model::{NodeName, VolumeKey};
+use model::{DependencyCondition, NodeName, ServiceName, VolumeKey};
 use std::fmt;
 use std::mem::discriminant;
 use std::sync::Arc;
@@ -63,6 +63,18 @@ pub enum Reason {
         restarts: u32,
         /// How the last one ended, where that is still known.
         last: Option<String>,
+    },
+    /// A service that it depends on is not in the condition asked for.
+    Dependency {
+        /// The other service.
+        service: ServiceName,
+        /// The condition.
+        condition: DependencyCondition,
+    },
+    /// As many copies of its job as may run at once do.
+    Turn {
+        /// The most that run at once.
+        most: u32,
     },
     /// Its earlier copy has to stop first.
     Stopping {
@@ -242,6 +254,16 @@ impl fmt::Display for Reason {
                 write!(f, "given up after {}", Counted(*restarts, "restart"))?;
                 bracketed(f, last.as_ref())
             }
+            Self::Dependency { service, condition } => {
+                let what = match condition {
+                    DependencyCondition::Started => "start",
+                    DependencyCondition::Healthy => "be healthy",
+                    DependencyCondition::Completed => "complete",
+                };
+                write!(f, "waits for {service} to {what}")
+            }
+            Self::Turn { most: 1 } => f.write_str("waits for its turn: one copy runs at a time"),
+            Self::Turn { most } => write!(f, "waits for its turn: {most} copies run at a time"),
             Self::Stopping { node } => write!(f, "its earlier copy on {node} has to stop first"),
         }
     }

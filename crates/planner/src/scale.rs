@@ -4,7 +4,7 @@
 use crate::lost::{Standing, standing};
 use crate::place::satisfies;
 use crate::tables::{Group, Held, Tables, last_word};
-use model::{Availability, Cause, Node, Readiness, Slot, Wanted};
+use model::{Availability, Cause, Mode, Node, Readiness, Slot, Wanted};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Which slots of a service there are to be.
@@ -14,13 +14,17 @@ pub(crate) struct Wish<'g, 'a> {
     pub(crate) kept: Vec<&'g [Held<'a>]>,
     /// They are too many.
     pub(crate) surplus: Vec<(&'g [Held<'a>], Cause)>,
-    /// They have to be filled; with what tasks they have.
+    /// They have to be filled; with what tasks they have. Of a job of a number of copies, all slots.
     pub(crate) missing: Vec<(Slot, &'g [Held<'a>])>,
 }
 
 /// Which slots of a service there are to be.
 pub(crate) fn wish<'g, 'a>(t: &Tables<'a>, g: &'g Group<'a>) -> Wish<'g, 'a> {
-    if g.service.global() { each_node(t, g) } else { a_number(t, g) }
+    match g.spec.mode {
+        Mode::Global | Mode::GlobalJob => each_node(t, g),
+        Mode::ReplicatedJob { .. } => each_number(g),
+        Mode::Replicated { .. } => a_number(t, g),
+    }
 }
 
 /// Whether a slot is in use: a task of it is wanted, or ended by itself.
@@ -57,7 +61,7 @@ fn a_number<'g, 'a>(t: &Tables<'a>, g: &'g Group<'a>) -> Wish<'g, 'a> {
 fn is_returning(g: &Group<'_>, copies: &[Held<'_>]) -> bool {
     let Some(last) = last_word(copies).map(|h| h.task) else { return false };
     let record = g.service.slots.get(&last.slot);
-    record.is_some_and(|r| r.after == Some(last.id)) || !last.state.ended() || !g.current(last)
+    record.is_some_and(|r| r.after == Some(last.id)) || !last.state.ended() || !g.fresh(last)
 }
 
 /// Fills up to `scale` slots: those that are returning, then the smallest free numbers.
@@ -79,6 +83,18 @@ fn fill<'g, 'a>(
     let free = (1u32..).map(Slot::Number).filter(|s| !taken.contains(s));
     for slot in free.take(lacking - returning.len().min(lacking)) {
         wish.missing.push((slot, tasks_in(g, slot)));
+    }
+}
+
+/// Of a job the numbers count, and each only once: 1 to as many as are asked for.
+fn each_number<'g, 'a>(g: &'g Group<'a>) -> Wish<'g, 'a> {
+    let asked = |slot: Slot| matches!(slot, Slot::Number(n) if n <= g.service.scale);
+    let beyond = g.slots().filter(|copies| !asked(copies[0].slot) && in_use(copies));
+    let slots = (1..=g.service.scale).map(Slot::Number);
+    Wish {
+        surplus: beyond.map(|copies| (copies, Cause::ScaledDown)).collect(),
+        missing: slots.map(|slot| (slot, tasks_in(g, slot))).collect(),
+        kept: Vec::new(),
     }
 }
 

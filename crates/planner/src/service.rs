@@ -3,6 +3,7 @@
 
 use crate::Reason;
 use crate::draft::{Draft, Opening};
+use crate::jobs;
 use crate::lost::{Standing, out_of_reach, settled, standing, watched_until};
 use crate::restart::{gate, unhealthy};
 use crate::rollout::{Leaving, Progress, turns};
@@ -22,7 +23,10 @@ pub(crate) fn decide(t: &Tables<'_>, index: usize, draft: &mut Draft) {
     }
     let wish = wish(t, g);
     for (copies, cause) in &wish.surplus {
-        give_up(copies, cause, draft);
+        give_up(g, copies, cause, draft);
+    }
+    if g.spec.mode.job() {
+        return jobs::decide(t, index, wish, draft);
     }
     let mut progress = Progress::default();
     for copies in wish.kept {
@@ -35,9 +39,9 @@ pub(crate) fn decide(t: &Tables<'_>, index: usize, draft: &mut Draft) {
 }
 
 /// Takes back the wish for every live task, and for the last one where it ended by itself, so that nothing
-/// follows it.
-fn give_up(copies: &[Held<'_>], cause: &Cause, draft: &mut Draft) {
-    let last = last_word(copies).map(|h| h.task.id);
+/// follows it. What a job has done stays done.
+fn give_up(g: &Group<'_>, copies: &[Held<'_>], cause: &Cause, draft: &mut Draft) {
+    let last = last_word(copies).map(|h| h.task.id).filter(|_| !g.spec.mode.job());
     for task in copies.iter().map(|h| h.task).filter(|task| task.wanted == Wanted::Run) {
         if task.live() || Some(task.id) == last {
             draft.stop(task.id, cause.clone());
@@ -46,7 +50,7 @@ fn give_up(copies: &[Held<'_>], cause: &Cause, draft: &mut Draft) {
 }
 
 /// A slot that stays: looks after its best task, and fills it when it has none.
-fn keep<'g, 'a>(
+pub(crate) fn keep<'g, 'a>(
     t: &Tables<'_>,
     index: usize,
     copies: &'g [Held<'a>],
@@ -131,7 +135,7 @@ fn stop_others(
 }
 
 /// A slot in which nothing counts: opens it, or says why it has to wait.
-fn fill(
+pub(crate) fn fill(
     t: &Tables<'_>,
     index: usize,
     slot: Slot,
@@ -160,7 +164,7 @@ fn fill(
 
 /// Whether a slot was emptied to be filled with the current generation.
 fn is_updating(g: &Group<'_>, copies: &[Held<'_>]) -> bool {
-    last_word(copies).is_some_and(|h| h.task.wanted == Wanted::Stop && !g.current(h.task))
+    last_word(copies).is_some_and(|h| h.task.wanted == Wanted::Stop && !g.fresh(h.task))
 }
 
 /// What of a slot's earlier tasks keeps a new one from starting: one that stops first and has not
@@ -227,6 +231,8 @@ fn cause(t: &Tables<'_>, g: &Group<'_>, copies: &[Held<'_>]) -> Cause {
         Cause::Update { generation: g.service.generation }
     } else if task.wanted == Wanted::Run {
         Cause::Ended(task.id)
+    } else if let Some((_, with)) = g.renewed.filter(|_| !g.fresh(task)) {
+        Cause::RestartedWith(with.clone())
     } else if accounted {
         Cause::Unhealthy(task.id)
     } else if node.availability == Availability::Drain {

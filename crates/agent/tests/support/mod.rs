@@ -39,6 +39,7 @@ pub(crate) fn spec() -> ServiceSpec {
         ports: vec![],
         networks: vec![],
         refers_to: vec![],
+        depends_on: Vec::new(),
     }
 }
 

@@ -107,7 +107,7 @@ impl Subject<'_> {
         v1::ServiceSummary {
             project: service.project.to_string(),
             name: service.name.to_string(),
-            mode: if service.global() { "global" } else { "replicated" }.into(),
+            mode: mode(spec.mode).into(),
             image: spec.container.image.reference.clone(),
             wanted: self.wanted(service),
             running: running.len() as u32,
@@ -126,20 +126,26 @@ impl Subject<'_> {
         }
     }
 
-    /// Copies that there should be; of a global service, one for each node that is not drained.
+    /// Copies that there should be; of a global service, one for each node that is not drained; of a job,
+    /// without those that have done their part.
     fn wanted(&self, service: &Service) -> u32 {
-        match service.spec().mode {
-            _ if service.removed => 0,
-            Mode::Replicated { .. } => service.scale,
-            Mode::Global => {
-                let takes = |n: &&Node| {
-                    planner::admits(self.state, service, n.id)
-                        && n.availability != Availability::Drain
-                        && n.readiness != Readiness::Lost
-                };
-                self.state.nodes.values().filter(takes).count() as u32
-            }
+        let mode = service.spec().mode;
+        if service.removed {
+            return 0;
         }
+        let done = |slot: Slot| {
+            mode.job() && service.slots.get(&slot).is_some_and(|record| record.completed)
+        };
+        if !mode.global() {
+            return (1..=service.scale).filter(|n| !done(Slot::Number(*n))).count() as u32;
+        }
+        let takes = |n: &&Node| {
+            planner::admits(self.state, service, n.id)
+                && n.availability != Availability::Drain
+                && n.readiness != Readiness::Lost
+                && !done(Slot::Node(n.id))
+        };
+        self.state.nodes.values().filter(takes).count() as u32
     }
 
     fn reachable_running(&self, task: &Task) -> bool {
@@ -233,6 +239,15 @@ impl Subject<'_> {
             current: true,
             ..v1::ReplicaSummary::default()
         }
+    }
+}
+
+fn mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Replicated { .. } => "replicated",
+        Mode::Global => "global",
+        Mode::ReplicatedJob { .. } => "replicated-job",
+        Mode::GlobalJob => "global-job",
     }
 }
 

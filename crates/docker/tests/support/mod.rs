@@ -60,6 +60,7 @@ pub(crate) fn service(script: &str) -> ServiceSpec {
         ports: vec![],
         networks: vec![],
         refers_to: vec![],
+        depends_on: Vec::new(),
     }
 }
 

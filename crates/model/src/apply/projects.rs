@@ -1,10 +1,10 @@
 //! Commands about projects: deploying, scaling, removing.
 
-use super::Now;
+use super::{Now, depends};
 use crate::limits::{PROJECTS, REPLICAS, RESERVED_PORTS, SERVICES_PER_PROJECT};
 use crate::{
-    Deploy, Event, Mode, Outcome, Port, PortMode, Project, ProjectName, Refusal, Remove, Scale,
-    Service, ServiceId, ServiceName, ServiceSpec, State, Volume, VolumeKey,
+    Deploy, Event, Outcome, Port, PortMode, Project, ProjectName, Refusal, Remove, Scale, Service,
+    ServiceId, ServiceName, ServiceSpec, State, Volume, VolumeKey,
 };
 use imbl::{OrdMap, OrdSet};
 use std::sync::Arc;
@@ -17,6 +17,7 @@ impl State {
         self.refuse_moved(name, deploy.seen)?;
         self.refuse_limits(deploy)?;
         self.refuse_ports(deploy)?;
+        depends::refuse(&deploy.spec.services)?;
         let mut project = self.projects.get(name).cloned().unwrap_or_else(|| Project {
             name: name.clone(),
             generation: 0,
@@ -68,10 +69,7 @@ impl State {
         name: &ServiceName,
         spec: &Arc<ServiceSpec>,
     ) -> (bool, Option<(u32, u32)>) {
-        let asked = match spec.mode {
-            Mode::Replicated { replicas } => replicas,
-            Mode::Global => None,
-        };
+        let asked = spec.mode.count();
         let Some(mut service) = self.services.get(&id).cloned() else {
             let service = Service {
                 id,
@@ -79,6 +77,7 @@ impl State {
                 name: name.clone(),
                 generation: 1,
                 generation_at: now.at,
+                generation_index: now.index,
                 specs: OrdMap::unit(1, Arc::clone(spec)),
                 scale: asked.unwrap_or(1),
                 removed: false,
@@ -91,6 +90,7 @@ impl State {
         if is_new {
             service.generation += 1;
             service.generation_at = now.at;
+            service.generation_index = now.index;
             service.slots = OrdMap::new();
         }
         service.specs.insert(service.generation, Arc::clone(spec));
@@ -187,7 +187,7 @@ impl State {
         if deploy.spec.services.len() > SERVICES_PER_PROJECT {
             return Err(limit("services in one project", SERVICES_PER_PROJECT));
         }
-        let too_many = |s: &Arc<ServiceSpec>| matches!(s.mode, Mode::Replicated { replicas: Some(n) } if n > REPLICAS);
+        let too_many = |s: &Arc<ServiceSpec>| s.mode.count().is_some_and(|n| n > REPLICAS);
         if deploy.spec.services.values().any(too_many) {
             return Err(limit("replicas of one service", REPLICAS as usize));
         }

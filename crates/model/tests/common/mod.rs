@@ -50,6 +50,7 @@ pub fn service() -> ServiceSpec {
         ports: vec![],
         networks: vec![],
         refers_to: vec![],
+        depends_on: Vec::new(),
     }
 }
 

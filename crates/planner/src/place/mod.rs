@@ -14,6 +14,7 @@ mod room;
 pub(crate) use filters::{closed, satisfies};
 
 use crate::Reason;
+use crate::depends;
 use crate::draft::{Draft, Opening};
 use crate::tables::Tables;
 use ask::Ask;
@@ -23,7 +24,8 @@ use refers::Refers;
 use room::Room;
 use std::collections::BTreeMap;
 
-/// Finds nodes for all openings of the draft: services that others refer to come before those.
+/// Finds nodes for all openings of the draft: services that others refer to or depend on come before those.
+/// Those whose dependencies are not ready wait instead.
 pub(crate) fn openings(t: &Tables<'_>, draft: &mut Draft) {
     if draft.openings.is_empty() {
         return;
@@ -33,13 +35,25 @@ pub(crate) fn openings(t: &Tables<'_>, draft: &mut Draft) {
         by_group.entry(opening.group).or_default().push(opening);
     }
     let groups: Vec<usize> = by_group.keys().copied().collect();
-    let (mut room, refers) = (Room::new(t), Refers::new(t));
-    for group in refers.referred_first(&groups) {
+    let (mut room, refers) = (None, Refers::new(t));
+    for group in depends::needed_first(t, &refers.referred_first(&groups)) {
         if !draft.fits(1) {
             return;
         }
         let openings = by_group.remove(&group).unwrap_or_default();
-        Batch::new(t, &mut room, &refers, group).run(openings, draft);
+        match depends::before_start(t, group, draft) {
+            Some(reason) => all_wait(t, &openings, &reason, draft),
+            None => {
+                let room = room.get_or_insert_with(|| Room::new(t));
+                Batch::new(t, room, &refers, group).run(openings, draft);
+            }
+        }
+    }
+}
+
+fn all_wait(t: &Tables<'_>, openings: &[Opening], reason: &Reason, draft: &mut Draft) {
+    for opening in openings {
+        draft.wait(t.groups[opening.group].service.id, opening.slot, reason.clone());
     }
 }
 
@@ -146,6 +160,7 @@ impl<'r, 'a> Batch<'r, 'a> {
             cause: opening.cause.clone(),
         });
         self.room.take(opening.group, g.spec, node);
+        draft.stands.comes(opening.group);
         self.ask.took(node);
     }
 }

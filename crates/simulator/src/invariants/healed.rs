@@ -38,9 +38,24 @@ fn waiting(cluster: &Cluster) -> Waiting {
     let state = &cluster.log.state;
     let now = cluster.log.reign().map_or(state.now, |r| r.cluster_now(cluster.now));
     let plan = planner::plan(state, now, &cluster.settings);
-    let passes = |r: &Reason| matches!(r, Reason::Stopping { .. } | Reason::BackingOff { .. });
-    let waiting = plan.waiting.iter().filter(|w| !passes(&w.reason));
+    let waiting = plan.waiting.iter().filter(|w| !passes(state, w));
     waiting.map(|w| ((w.service, w.slot), w.reason.to_string())).collect()
+}
+
+/// Whether what a replica waits for comes by itself. A service that others depend on comes when nothing keeps
+/// it: of those that are all there, none may be waited for.
+fn passes(state: &State, waiting: &planner::Waiting) -> bool {
+    match &waiting.reason {
+        Reason::Stopping { .. } | Reason::BackingOff { .. } | Reason::Turn { .. } => true,
+        Reason::Dependency { service, .. } => {
+            let project = &state.services[&waiting.service].project;
+            state.service(project, service).is_some_and(|other| {
+                let there = state.tasks_of(other.id).filter(|t| t.serving() || t.completed());
+                there.count() >= other.scale as usize
+            })
+        }
+        _ => false,
+    }
 }
 
 fn whole(state: &State, service: &Service, waiting: &Waiting) -> Vec<String> {

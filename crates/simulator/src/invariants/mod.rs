@@ -7,6 +7,7 @@ mod finished;
 mod healed;
 mod intended;
 mod once;
+mod order;
 mod rank;
 mod volumes;
 mod writes;
@@ -75,6 +76,7 @@ impl Invariants {
             rank::check(&touched),
             capacity::check(is, &touched),
             volumes::check(is, &touched),
+            order::check(was, is, &touched),
             finished::ended(hosts, &touched),
             self.intended.check(now, was, is, &touched),
             self.writes.check(now, commit),
