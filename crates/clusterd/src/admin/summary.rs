@@ -5,7 +5,7 @@ use model::{
     Availability, Mode, Node, NodeId, Port, PortMode, Protocol, Readiness, Service, Slot, State,
     Task, TaskState, Time, Wanted,
 };
-use planner::{Plan, Waiting};
+use planner::{Plan, Reason, Waiting};
 use std::collections::BTreeMap;
 
 /// What a summary is made from.
@@ -93,7 +93,9 @@ impl Subject<'_> {
 
     fn waiting(&self) -> BTreeMap<model::ServiceId, Vec<&Waiting>> {
         let mut by_service: BTreeMap<_, Vec<&Waiting>> = BTreeMap::new();
-        for waiting in &self.plan.waiting {
+        // What has completed waits for nothing.
+        let waits = |w: &&Waiting| w.reason != Reason::Completed;
+        for waiting in self.plan.waiting.iter().filter(waits) {
             by_service.entry(waiting.service).or_default().push(waiting);
         }
         by_service
@@ -110,6 +112,7 @@ impl Subject<'_> {
             mode: mode(spec.mode).into(),
             image: spec.container.image.reference.clone(),
             wanted: self.wanted(service),
+            completed: service.slots.values().filter(|r| r.completed && r.given_up).count() as u32,
             running: running.len() as u32,
             healthy: count(|t| t.healthy),
             updated: running.iter().filter(|t| t.generation == service.generation).count() as u32,
@@ -126,24 +129,19 @@ impl Subject<'_> {
         }
     }
 
-    /// Copies that there should be; of a global service, one for each node that is not drained; of a job,
-    /// without those that have done their part.
+    /// Copies that there should be, those that have completed included; of a global service, one for each node
+    /// that is not drained.
     fn wanted(&self, service: &Service) -> u32 {
-        let mode = service.spec().mode;
         if service.removed {
             return 0;
         }
-        let done = |slot: Slot| {
-            mode.job() && service.slots.get(&slot).is_some_and(|record| record.completed)
-        };
-        if !mode.global() {
-            return (1..=service.scale).filter(|n| !done(Slot::Number(*n))).count() as u32;
+        if !service.global() {
+            return service.scale;
         }
         let takes = |n: &&Node| {
             planner::admits(self.state, service, n.id)
                 && n.availability != Availability::Drain
                 && n.readiness != Readiness::Lost
-                && !done(Slot::Node(n.id))
         };
         self.state.nodes.values().filter(takes).count() as u32
     }
