@@ -455,7 +455,7 @@ fn a_stored_state_is_the_same_after_loading() {
 fn after(on: &str, required: bool) -> ServiceSpec {
     let condition = DependencyCondition::Started;
     let dependency =
-        Dependency { service: on.parse().unwrap(), condition, required, restart: false };
+        Dependency { service: on.parse().expect("a name"), condition, required, restart: false };
     ServiceSpec { depends_on: vec![dependency], ..service() }
 }
 

@@ -18,7 +18,7 @@ use model::{Cause, Mode, Slot, Task};
 type Copies<'g, 'a> = (Slot, &'g [Held<'a>]);
 
 /// Decides all of one job but the nodes of its new copies.
-pub(crate) fn decide<'g, 'a>(t: &Tables<'_>, index: usize, wish: Wish<'g, 'a>, draft: &mut Draft) {
+pub(crate) fn decide(t: &Tables<'_>, index: usize, wish: Wish<'_, '_>, draft: &mut Draft) {
     let g = &t.groups[index];
     let kept = wish.kept.into_iter().map(|copies| (copies[0].slot, copies));
     let (done, open): (Vec<_>, Vec<_>) =

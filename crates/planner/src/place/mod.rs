@@ -41,13 +41,12 @@ pub(crate) fn openings(t: &Tables<'_>, draft: &mut Draft) {
             return;
         }
         let openings = by_group.remove(&group).unwrap_or_default();
-        match depends::before_start(t, group, draft) {
-            Some(reason) => all_wait(t, &openings, &reason, draft),
-            None => {
-                let room = room.get_or_insert_with(|| Room::new(t));
-                Batch::new(t, room, &refers, group).run(openings, draft);
-            }
+        if let Some(reason) = depends::before_start(t, group, draft) {
+            all_wait(t, &openings, &reason, draft);
+            continue;
         }
+        let room = room.get_or_insert_with(|| Room::new(t));
+        Batch::new(t, room, &refers, group).run(openings, draft);
     }
 }
 

@@ -14,12 +14,11 @@ pub(crate) fn amend<'w>(
 ) -> Result<(), String> {
     for word in words {
         let (who, what) = word.split_once('=').ok_or_else(|| format!("what is {word}?"))?;
-        match who.split_once(':') {
-            Some((service, on)) => service_of(spec, service)?.depends_on.push(needs(on, what)?),
-            None => {
-                let service = service_of(spec, who)?;
-                service.mode = mode(what, service.mode)?;
-            }
+        if let Some((service, on)) = who.split_once(':') {
+            service_of(spec, service)?.depends_on.push(needs(on, what)?);
+        } else {
+            let service = service_of(spec, who)?;
+            service.mode = mode(what, service.mode)?;
         }
     }
     Ok(())
