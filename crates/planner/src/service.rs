@@ -162,9 +162,10 @@ pub(crate) fn fill(
     }
 }
 
-/// Whether a slot was emptied to be filled with the current generation.
+/// Whether a slot was emptied to be filled with the current generation. A copy out of reach does not tell.
 fn is_updating(g: &Group<'_>, copies: &[Held<'_>]) -> bool {
-    last_word(copies).is_some_and(|h| h.task.wanted == Wanted::Stop && !g.fresh(h.task))
+    let newest = copies.iter().rev().find(|h| !h.task.live());
+    newest.is_some_and(|h| h.task.wanted == Wanted::Stop && !g.fresh(h.task))
 }
 
 /// What of a slot's earlier tasks keeps a new one from starting: one that stops first and has not

@@ -251,6 +251,12 @@ impl Cluster {
         let line = format!("{node}: {action}: {}", told(&result));
         self.note(&line);
         self.invariants.acted(now, &self.log.state, &self.hosts, node, &action);
+        // A daemon that did not ask hears of it as of everything else that happens.
+        if let ActionResult::Done(Some(container)) = &result
+            && self.hosts.get(&node).is_some_and(|h| h.life != life)
+        {
+            self.announce_container(node, &container.id);
+        }
         if silent {
             self.unanswered(node, life, action);
         } else if self.frozen(node) {
