@@ -6,7 +6,7 @@ use crate::invariants::healed;
 use crate::random::Random;
 use crate::trouble::{end, strike};
 use crate::workload::Workload;
-use model::{NodeId, Task, TaskId, TaskState, Wanted};
+use model::{NodeId, Task, TaskId};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -156,9 +156,7 @@ fn quiet(cluster: &Cluster) -> bool {
     let plan = planner::plan(state, now, &cluster.settings);
     let crashes = |s: &model::Service| s.spec().container.image.reference == "crashes";
     let noisy = state.services.values().any(crashes);
-    let under_way = |t: &Task| {
-        t.holds() && (t.wanted == Wanted::Stop || t.state.rank() < TaskState::Running.rank())
-    };
+    let under_way = |t: &Task| t.holds() && !t.serving();
     let still = plan.changes.is_empty() && !state.tasks.values().any(under_way);
     noisy || still && plan.wake_at.is_none_or(|at| at > now + CALM)
 }

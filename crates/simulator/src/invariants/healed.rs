@@ -3,7 +3,7 @@
 
 use crate::cluster::Cluster;
 use model::{Readiness, Service, Slot, State, Task, TaskId};
-use planner::Reason;
+use planner::{Plan, Reason};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything that is not as asked for.
@@ -38,21 +38,21 @@ fn waiting(cluster: &Cluster) -> Waiting {
     let state = &cluster.log.state;
     let now = cluster.log.reign().map_or(state.now, |r| r.cluster_now(cluster.now));
     let plan = planner::plan(state, now, &cluster.settings);
-    let waiting = plan.waiting.iter().filter(|w| !passes(state, w));
+    let waiting = plan.waiting.iter().filter(|w| !passes(state, &plan, w));
     waiting.map(|w| ((w.service, w.slot), w.reason.to_string())).collect()
 }
 
-/// Whether what a replica waits for comes by itself. A service that others depend on comes when nothing keeps
-/// it: of those that are all there, none may be waited for.
-fn passes(state: &State, waiting: &planner::Waiting) -> bool {
+/// Whether what a replica waits for comes by itself. A service that others depend on does, unless it crashes all
+/// the time or waits for what does not come.
+fn passes(state: &State, plan: &Plan, waiting: &planner::Waiting) -> bool {
     match &waiting.reason {
         Reason::Stopping { .. } | Reason::BackingOff { .. } | Reason::Turn { .. } => true,
         Reason::Dependency { service, .. } => {
             let project = &state.services[&waiting.service].project;
-            state.service(project, service).is_some_and(|other| {
-                let there = state.tasks_of(other.id).filter(|t| t.serving() || t.completed());
-                there.count() >= other.scale as usize
-            })
+            let Some(other) = state.service(project, service) else { return true };
+            let crashes = other.spec().container.image.reference == "crashes";
+            let mut waits = plan.waiting.iter().filter(|w| w.service == other.id);
+            !crashes && !waits.any(|w| !passes(state, plan, w))
         }
         _ => false,
     }
