@@ -2,8 +2,8 @@
 
 mod support;
 
-use agent::{CreateMountSource, create, label};
-use model::{Mount, MountSource, PortMode, VolumeSpec};
+use agent::{Action, ContainerId, CreateMountSource, CreateShare, Kind, Phase, create, label};
+use model::{Assignment, Mount, MountSource, PortMode, SharedPart, Used, VolumeSpec};
 use support::*;
 
 #[test]
@@ -33,6 +33,21 @@ fn names_labels_and_defaults() {
         ("json-file", "10m")
     );
     assert_eq!(made.grace.as_secs(), 10);
+}
+
+#[test]
+fn what_is_built_upon_another_waits_for_its_container() {
+    let shares = |of| vec![Used { what: SharedPart::Network, of }];
+    let web = |of| Assignment { shares: shares(of), ..task(2) };
+    Rig::ready(vec![web(None)], vec![]).idle();
+    let mut rig = Rig::ready(vec![task(1), web(Some(id(1)))], vec![]);
+    rig.done(Kind::Create, container(1, Phase::Created));
+    let made = rig.actions.iter().find_map(|a| match a {
+        Action::Create(create) if create.task == id(2) => Some(create.shares.clone()),
+        _ => None,
+    });
+    let other = CreateShare { what: SharedPart::Network, container: ContainerId("c1".into()) };
+    assert_eq!(made, Some(vec![other]));
 }
 
 #[test]

@@ -39,6 +39,7 @@ pub(crate) fn read(
         networks: networks(r, &fields, known),
         refers_to: Vec::new(),
         depends_on: Vec::new(),
+        shares_with: Vec::new(),
     }
 }
 

@@ -410,6 +410,13 @@ pub enum Refusal {
         /// What it depends on.
         on: ServiceName,
     },
+    /// Two services that belong together are to come in different numbers.
+    SharesApart {
+        /// One of them.
+        one: ServiceName,
+        /// The other.
+        other: ServiceName,
+    },
     /// Services wait for each other: each depends on the next, and the last is the first.
     DependencyCycle(Vec<ServiceName>),
     /// A limit would be exceeded.
@@ -494,6 +501,7 @@ impl fmt::Display for Refusal {
                 write!(f, "port {port}, which {wanted_by} publishes, is reserved; choose another")
             }
             Self::NoDependency { service, on } => lacks(f, service, on),
+            Self::SharesApart { one, other } => apart(f, one, other),
             Self::DependencyCycle(services) => circle(f, services),
             Self::Limit { what, limit } => write!(f, "too many {what}: at most {limit}"),
             Self::WouldLoseQuorum { name, ready: 0, needed: 1 } => write!(
@@ -523,6 +531,13 @@ impl fmt::Display for Refusal {
 
 fn lacks(f: &mut fmt::Formatter<'_>, service: &ServiceName, on: &ServiceName) -> fmt::Result {
     write!(f, "{service} depends on {on}, which the project does not have")
+}
+
+fn apart(f: &mut fmt::Formatter<'_>, one: &ServiceName, other: &ServiceName) -> fmt::Result {
+    write!(
+        f,
+        "{one} and {other} share containers, so there must be as many of the one as of the other"
+    )
 }
 
 fn circle(f: &mut fmt::Formatter<'_>, services: &[ServiceName]) -> fmt::Result {

@@ -58,6 +58,35 @@ pub struct ServiceSpec {
     /// Services of the same project that have to be in some condition before a copy starts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub depends_on: Vec<Dependency>,
+    /// Containers of other services of the same project that a copy of this one is built upon: its copy
+    /// `k` is on the node of their copy `k`, starts after it, and is made anew when that one is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shares_with: Vec<Share>,
+}
+
+/// What a copy uses of a container of another service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    /// The other service.
+    pub service: ServiceName,
+    /// What of its container.
+    pub what: SharedPart,
+}
+
+/// What of a container another one may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SharedPart {
+    /// Its network: the two are one host to others.
+    Network,
+    /// Its shared memory.
+    Ipc,
+    /// Its processes.
+    Pid,
+    /// Its mounts.
+    Volumes {
+        /// Mounted read-only.
+        read_only: bool,
+    },
 }
 
 /// Another service of the project that has to be in some condition before a copy starts.
@@ -416,15 +445,20 @@ impl ServiceSpec {
     }
 
     /// The order in which a new copy replaces an old one. Two copies never share a writable volume, a
-    /// writable bind mount or a host port, and what a job does is not to be done twice at once, so those
-    /// stop first whatever the file says.
+    /// writable bind mount or a host port, what a job does is not to be done twice at once, and a copy is
+    /// built upon one container of another, so those stop first whatever the file says.
     pub fn update_order(&self) -> UpdateOrder {
         let writes_bind = self
             .container
             .mounts
             .iter()
             .any(|m| !m.read_only && matches!(m.source, MountSource::Bind(_)));
-        if self.mode.job() || self.stateful() || writes_bind || self.host_ports().next().is_some() {
+        if self.mode.job()
+            || !self.shares_with.is_empty()
+            || self.stateful()
+            || writes_bind
+            || self.host_ports().next().is_some()
+        {
             return UpdateOrder::StopFirst;
         }
         self.update.order.unwrap_or(UpdateOrder::StartFirst)

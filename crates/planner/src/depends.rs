@@ -141,7 +141,7 @@ fn has_run(g: &Group<'_>) -> bool {
     g.tasks.iter().any(|h| h.calm || h.task.running_since.is_some() && counts(h))
 }
 
-/// Services in an order in which those that others depend on come first, otherwise as they come. Cycles,
+/// Services in an order in which those that others depend on, or are built upon, come first, otherwise as they come. Cycles,
 /// which no deploy may have, are broken where they are entered.
 pub(crate) fn needed_first(t: &Tables<'_>, groups: &[usize]) -> Vec<usize> {
     let (mut order, mut seen) = (Vec::with_capacity(groups.len()), BTreeSet::new());
@@ -158,10 +158,9 @@ fn visit(t: &Tables<'_>, group: usize, seen: &mut BTreeSet<usize>, order: &mut V
         return;
     }
     let g = &t.groups[group];
-    for dependency in &g.spec.depends_on {
-        if let Some(other) = t.neighbour(g.service, &dependency.service) {
-            visit(t, other, seen, order);
-        }
+    let depends = g.spec.depends_on.iter().filter_map(|d| t.neighbour(g.service, &d.service));
+    for other in depends.chain(g.upon.iter().copied()) {
+        visit(t, other, seen, order);
     }
     order.push(group);
 }

@@ -21,8 +21,10 @@ type Copies<'g, 'a> = (Slot, &'g [Held<'a>]);
 pub(crate) fn decide(t: &Tables<'_>, index: usize, wish: Wish<'_, '_>, draft: &mut Draft) {
     let g = &t.groups[index];
     let kept = wish.kept.into_iter().map(|copies| (copies[0].slot, copies));
+    let mut slots: Vec<Copies<'_, '_>> = kept.chain(wish.missing).collect();
+    slots.sort_by_key(|(slot, _)| *slot);
     let (done, open): (Vec<_>, Vec<_>) =
-        kept.chain(wish.missing).partition(|(slot, copies)| done(g, *slot, copies));
+        slots.into_iter().partition(|(slot, copies)| done(g, *slot, copies));
     for (slot, copies) in done {
         finish(t, g, slot, copies, draft);
     }

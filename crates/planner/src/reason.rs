@@ -71,6 +71,22 @@ pub enum Reason {
         /// The condition.
         condition: DependencyCondition,
     },
+    /// No node takes it together with those that belong to it.
+    Together {
+        /// The other services.
+        services: Vec<ServiceName>,
+        /// What the nodes have to say.
+        refused: Arc<[Refused]>,
+    },
+    /// What it is built upon, or what is built upon it, is on a node that does not take it.
+    Beside {
+        /// The other service.
+        with: ServiceName,
+        /// The node.
+        node: NodeName,
+        /// Why not.
+        why: Why,
+    },
     /// As many copies of its job as may run at once do.
     Turn {
         /// The most that run at once.
@@ -209,6 +225,15 @@ impl Why {
 impl Reason {
     /// Gathers what each node had to say.
     pub(crate) fn gather(whys: impl Iterator<Item = Why>) -> Self {
+        Self::NoNode(Self::gathered(whys))
+    }
+
+    /// Gathers what each node had to say against a group.
+    pub(crate) fn apart(services: Vec<ServiceName>, whys: impl Iterator<Item = Why>) -> Self {
+        Self::Together { services, refused: Self::gathered(whys) }
+    }
+
+    fn gathered(whys: impl Iterator<Item = Why>) -> Arc<[Refused]> {
         let mut refused: Vec<Refused> = Vec::new();
         for why in whys {
             match refused.iter_mut().find(|r| r.why.same_kind(&why)) {
@@ -220,7 +245,7 @@ impl Reason {
             }
         }
         refused.sort_by(|a, b| b.nodes.cmp(&a.nodes).then_with(|| a.why.cmp(&b.why)));
-        Self::NoNode(refused.into())
+        refused.into()
     }
 }
 
@@ -261,6 +286,14 @@ impl fmt::Display for Reason {
                     DependencyCondition::Completed => "complete",
                 };
                 write!(f, "waits for {service} to {what}")
+            }
+            Self::Together { services, refused } => {
+                let names: Vec<&str> = services.iter().map(ServiceName::as_str).collect();
+                write!(f, "has to be on one node with {}: ", names.join(" and "))?;
+                no_node(f, refused)
+            }
+            Self::Beside { with, node, why } => {
+                write!(f, "has to be beside {with} on {node}, which {}", why.words(true))
             }
             Self::Turn { most: 1 } => f.write_str("waits for its turn: one copy runs at a time"),
             Self::Turn { most } => write!(f, "waits for its turn: {most} copies run at a time"),

@@ -7,7 +7,7 @@
 
 use crate::depends;
 use crate::draft::{Deferred, Draft, Opening};
-use crate::lost::out_of_reach;
+use crate::lost::{out_of_reach, settled};
 use crate::restart::gate;
 use crate::tables::{Group, Held, Tables};
 use model::{Cause, UpdateOrder};
@@ -33,10 +33,13 @@ pub(crate) struct Progress<'g, 'a> {
     pub(crate) leaving: Vec<Leaving<'g, 'a>>,
 }
 
-/// The order in which a copy is replaced: the stricter one of the old and the new spec.
+/// The order in which a copy is replaced: the stricter one of the old and the new spec. What others are
+/// built upon stops first: they can be built upon one only.
 pub(crate) fn order(g: &Group<'_>, held: &Held<'_>) -> UpdateOrder {
     match (g.spec.update_order(), g.spec_of(held.task).update_order()) {
-        (UpdateOrder::StartFirst, UpdateOrder::StartFirst) => UpdateOrder::StartFirst,
+        (UpdateOrder::StartFirst, UpdateOrder::StartFirst) if g.mates.is_empty() => {
+            UpdateOrder::StartFirst
+        }
         _ => UpdateOrder::StopFirst,
     }
 }
@@ -57,7 +60,11 @@ pub(crate) fn turns(
     off_their_node(t, index, &progress, &forced, draft);
     updates.sort_by_key(|l| (l.best.task.serving(), l.best.task.slot));
     let turns = PARALLELISM.saturating_sub(progress.busy);
-    let next: Vec<_> = begun.into_iter().chain(updates.into_iter().take(turns)).collect();
+    let later = updates.split_off(turns.min(updates.len()));
+    for leaving in later.iter().filter(|l| settled(t, g, &l.best)) {
+        make_way(t, leaving, draft);
+    }
+    let next: Vec<_> = begun.into_iter().chain(updates).collect();
     if next.is_empty() {
         return;
     }

@@ -14,7 +14,7 @@ pub(crate) struct Wish<'g, 'a> {
     pub(crate) kept: Vec<&'g [Held<'a>]>,
     /// They are too many.
     pub(crate) surplus: Vec<(&'g [Held<'a>], Cause)>,
-    /// They have to be filled; with what tasks they have. Of a job of a number of copies, all slots.
+    /// They have to be filled; with what tasks they have.
     pub(crate) missing: Vec<(Slot, &'g [Held<'a>])>,
 }
 
@@ -23,6 +23,7 @@ pub(crate) fn wish<'g, 'a>(t: &Tables<'a>, g: &'g Group<'a>) -> Wish<'g, 'a> {
     match g.spec.mode {
         Mode::Global | Mode::GlobalJob => each_node(t, g),
         Mode::ReplicatedJob { .. } => each_number(g),
+        Mode::Replicated { .. } if !g.mates.is_empty() => each_number(g),
         Mode::Replicated { .. } => a_number(t, g),
     }
 }
@@ -86,19 +87,26 @@ fn fill<'g, 'a>(
     }
 }
 
-/// Of a job the numbers count, and each only once: 1 to as many as are asked for.
+/// Where the numbers count, they are 1 to as many as are asked for: each part of a job is done once, and of
+/// services that belong together copy `k` of one needs copy `k` of the other.
 fn each_number<'g, 'a>(g: &'g Group<'a>) -> Wish<'g, 'a> {
-    let asked = |slot: Slot| matches!(slot, Slot::Number(n) if n <= g.service.scale);
-    let beyond = g.slots().filter(|copies| !asked(copies[0].slot) && in_use(copies));
-    let slots = (1..=g.service.scale).map(Slot::Number);
-    Wish {
-        surplus: beyond.map(|copies| (copies, Cause::ScaledDown)).collect(),
-        missing: slots.map(|slot| (slot, tasks_in(g, slot))).collect(),
-        kept: Vec::new(),
+    let mut wish = Wish::default();
+    for copies in g.slots().filter(|copies| in_use(copies)) {
+        match copies[0].slot {
+            Slot::Number(n) if n <= g.service.scale => wish.kept.push(copies),
+            _ => wish.surplus.push((copies, Cause::ScaledDown)),
+        }
     }
+    for slot in (1..=g.service.scale).map(Slot::Number) {
+        let copies = tasks_in(g, slot);
+        if !in_use(copies) {
+            wish.missing.push((slot, copies));
+        }
+    }
+    wish
 }
 
-fn tasks_in<'g, 'a>(g: &'g Group<'a>, slot: Slot) -> &'g [Held<'a>] {
+pub(crate) fn tasks_in<'g, 'a>(g: &'g Group<'a>, slot: Slot) -> &'g [Held<'a>] {
     let from = g.tasks.partition_point(|h| h.slot < slot);
     let len = g.tasks[from..].partition_point(|h| h.slot == slot);
     &g.tasks[from..from + len]

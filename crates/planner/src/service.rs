@@ -9,6 +9,7 @@ use crate::restart::{gate, unhealthy};
 use crate::rollout::{Leaving, Progress, turns};
 use crate::scale::wish;
 use crate::tables::{Group, Held, Tables, last_word};
+use crate::together;
 use model::{Availability, Cause, Readiness, Slot, TaskId, TaskState, Time, UpdateOrder, Wanted};
 use std::cmp::Reverse;
 
@@ -65,6 +66,11 @@ pub(crate) fn keep<'g, 'a>(
         let slot = copies[0].slot;
         return fill(t, index, slot, copies, progress, draft);
     };
+    if let Some(with) = together::outlived(t, g, best) {
+        progress.busy += 1;
+        progress.moving += 1;
+        return draft.stop(best.task.id, Cause::RestartedWith(with));
+    }
     let ready = t.nodes[best.node].readiness == Readiness::Ready;
     if ready && best.task.state == TaskState::Running && !best.task.healthy {
         return ailing(t, g, best, progress, draft);
@@ -144,7 +150,8 @@ pub(crate) fn fill(
     draft: &mut Draft,
 ) {
     let g = &t.groups[index];
-    let held_back = gate(t, g, slot, copies, draft);
+    let held_back = gate(t, g, slot, copies, draft)
+        .filter(|reason| *reason != Reason::Completed || !together::is_missed(t, g, slot));
     let failing = held_back.as_ref().is_some_and(|reason| *reason != Reason::Completed);
     let reason = held_back.or_else(|| blocked(t, g, copies));
     let stopping = matches!(reason, Some(Reason::Stopping { .. }));

@@ -37,6 +37,11 @@ pub(crate) struct Group<'a> {
     pub(crate) observed: (u64, u64),
     /// Log index at which a service that it restarts with was updated last, and which one.
     pub(crate) renewed: Option<(u64, &'a ServiceName)>,
+    /// Services that its copies are built upon, by index.
+    pub(crate) upon: Vec<usize>,
+    /// Services that belong together with it, by index: what it is built upon, what is built upon it, and
+    /// so on.
+    pub(crate) mates: Vec<usize>,
 }
 
 impl<'a> Group<'a> {
@@ -85,10 +90,13 @@ impl<'a> Tables<'a> {
             tasks: Vec::new(),
             observed: (0, 0),
             renewed: None,
+            upon: Vec::new(),
+            mates: Vec::new(),
         };
         let groups = state.services.values().map(group).collect();
         let mut tables = Self { state, now, settings, nodes, groups };
         crate::depends::note_renewals(&mut tables);
+        crate::together::note_mates(&mut tables);
         tables.sort_in_tasks();
         tables
     }
@@ -114,7 +122,8 @@ impl<'a> Tables<'a> {
                 task,
                 slot: task.slot,
                 node,
-                calm: sound[node] && calm(self.now, group, on, task),
+                // Whether one that is built upon others may stay is for them to say.
+                calm: group.upon.is_empty() && sound[node] && calm(self.now, group, on, task),
                 holds,
                 unread: holds && task.running_since.is_none_or(|since| since >= on.facts_at),
             });

@@ -40,6 +40,7 @@ pub(crate) fn spec() -> ServiceSpec {
         networks: vec![],
         refers_to: vec![],
         depends_on: Vec::new(),
+        shares_with: Vec::new(),
     }
 }
 
@@ -59,6 +60,7 @@ pub(crate) fn with_spec(n: u64, spec: ServiceSpec) -> Assignment {
         spec: Arc::new(spec),
         volumes: BTreeMap::new(),
         established: BTreeSet::new(),
+        shares: Vec::new(),
         login: None,
     }
 }

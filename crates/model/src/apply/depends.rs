@@ -9,14 +9,20 @@ type Services = BTreeMap<ServiceName, Arc<ServiceSpec>>;
 
 /// Refuses a service that depends on one that is not there, and services that wait for each other.
 pub(super) fn refuse(services: &Services) -> Result<(), Refusal> {
-    let all = || services.iter().flat_map(|(name, s)| s.depends_on.iter().map(move |d| (name, d)));
-    let missing = all().find(|(_, d)| d.required && !services.contains_key(&d.service));
-    if let Some((service, dependency)) = missing {
-        let (service, on) = (service.clone(), dependency.service.clone());
-        return Err(Refusal::NoDependency { service, on });
+    let needed =
+        services.iter().flat_map(|(name, s)| needs(s).map(move |(on, must)| (name, on, must)));
+    let mut missing = needed.filter(|(_, on, must)| *must && !services.contains_key(*on));
+    if let Some((service, on, _)) = missing.next() {
+        return Err(Refusal::NoDependency { service: service.clone(), on: on.clone() });
     }
     let (mut done, mut path) = (BTreeSet::new(), Vec::new());
     services.keys().try_for_each(|service| follow(services, service, &mut done, &mut path))
+}
+
+/// Services that one depends on or is built upon, and whether it cannot do without.
+fn needs(spec: &ServiceSpec) -> impl Iterator<Item = (&ServiceName, bool)> {
+    let depends = spec.depends_on.iter().map(|d| (&d.service, d.required));
+    depends.chain(spec.shares_with.iter().map(|s| (&s.service, true)))
 }
 
 /// Follows one service to all that it depends on. Deep as the longest chain: at most as many as a project
@@ -35,7 +41,7 @@ fn follow<'s>(
         return Ok(());
     };
     path.push(service);
-    spec.depends_on.iter().try_for_each(|d| follow(services, &d.service, done, path))?;
+    needs(spec).try_for_each(|(on, _)| follow(services, on, done, path))?;
     path.pop();
     done.insert(service);
     Ok(())

@@ -6,6 +6,7 @@
 mod depends;
 mod nodes;
 mod projects;
+mod shares;
 mod tasks;
 
 use crate::limits::{EVENTS, REQUEST_KEPT, REQUESTS};

@@ -51,6 +51,7 @@ pub fn service() -> ServiceSpec {
         networks: vec![],
         refers_to: vec![],
         depends_on: Vec::new(),
+        shares_with: Vec::new(),
     }
 }
 

@@ -55,6 +55,33 @@ fn unfit(ask: &Ask<'_, '_>, room: &Room<'_>, node: usize) -> Option<Why> {
     UNFIT.iter().find_map(|filter| filter(ask, room, node))
 }
 
+/// Why a node that takes a copy does not take those that belong to it too, if it does not.
+pub(crate) fn refusal_of_group(
+    t: &Tables<'_>,
+    ask: &Ask<'_, '_>,
+    room: &Room<'_>,
+    mates: &[usize],
+    node: usize,
+) -> Option<Why> {
+    let (row, on) = (&room.rows[node], room.nodes[node]);
+    let (mut need, mut cpus) = (0, 0);
+    for g in std::iter::once(ask.g).chain(mates.iter().map(|mate| &t.groups[*mate])) {
+        if let Some(broken) = g.spec.placement.constraints.iter().find(|c| !holds(on, c)) {
+            return Some(Why::Constraint { rule: rule(broken) });
+        }
+        let taken = |p: &&model::Port| row.ports.contains(&(p.published, p.protocol));
+        if let Some(port) = g.spec.host_ports().find(taken) {
+            return Some(Why::Port { port: port.published });
+        }
+        need += g.spec.resources.reserved_memory;
+        cpus += g.spec.resources.reserved_milli_cpus;
+    }
+    if cpus > row.milli_cpus {
+        return Some(Why::Cpus { need: cpus, free: row.milli_cpus });
+    }
+    (need > row.memory).then_some(Why::Memory { need, free: row.memory })
+}
+
 /// Whether a node takes another copy.
 pub(crate) fn admit(ask: &Ask<'_, '_>, room: &Room<'_>, node: usize) -> bool {
     refusal(ask, room, node).is_none()

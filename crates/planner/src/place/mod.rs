@@ -12,16 +12,17 @@ mod refers;
 mod room;
 
 pub(crate) use filters::{closed, satisfies};
+pub(crate) use room::Room;
 
-use crate::Reason;
 use crate::depends;
 use crate::draft::{Draft, Opening};
 use crate::tables::Tables;
+use crate::together;
+use crate::{Reason, Why};
 use ask::Ask;
 use model::{Change, Slot, VolumeKey};
 use rank::Ranked;
 use refers::Refers;
-use room::Room;
 use std::collections::BTreeMap;
 
 /// Finds nodes for all openings of the draft: services that others refer to or depend on come before those.
@@ -89,8 +90,14 @@ impl<'r, 'a> Batch<'r, 'a> {
 
     /// A node for one opening.
     fn find(&mut self, opening: &Opening) -> Result<usize, Reason> {
+        if let Some(reason) = together::before_start(self.t, self.ask.g, opening.slot) {
+            return Err(reason);
+        }
         if let Slot::Node(id) = opening.slot {
             return self.on_its_node(self.t.node_of(id));
+        }
+        if !self.ask.g.mates.is_empty() {
+            return self.with_mates(opening);
         }
         if let Some((volume, node)) = home::of(self.t, self.room, self.ask.g)? {
             return self.at_home(volume, node);
@@ -111,6 +118,60 @@ impl<'r, 'a> Batch<'r, 'a> {
             None => Ok(node),
             Some(why) => Err(Reason::Home { volume, node: self.t.nodes[node].name.clone(), why }),
         }
+    }
+
+    /// The node of what it is built upon; else that of others that belong to it, where it fits; else the best
+    /// one that takes all of them.
+    fn with_mates(&self, opening: &Opening) -> Result<usize, Reason> {
+        let (g, slot) = (self.ask.g, opening.slot);
+        let refused = |node| filters::refusal_of_bound(self.t, &self.ask, self.room, node);
+        let mates = together::lacking(self.room, g, slot);
+        let home = self.home_of_any(&mates)?;
+        if let Some((with, node)) = together::bound_to(self.t, self.room, g, slot) {
+            let elsewhere = home.filter(|(_, home)| *home != node);
+            return match (refused(node), elsewhere) {
+                (None, None) => Ok(node),
+                (Some(why), _) => {
+                    Err(Reason::Beside { with, node: self.t.nodes[node].name.clone(), why })
+                }
+                (None, Some((volume, home))) => {
+                    let node = self.t.nodes[home].name.clone();
+                    let why = Why::Constraint { rule: format!("being beside {with}").into() };
+                    Err(Reason::Home { volume, node, why })
+                }
+            };
+        }
+        if let Some((volume, node)) = home {
+            return self.at_home(volume, node);
+        }
+        let stays = together::staying(self.t, g, slot);
+        match stays.filter(|node| filters::admit(&self.ask, self.room, *node)) {
+            Some(node) => Ok(node),
+            None => self.best_of_group(&mates),
+        }
+    }
+
+    /// The home of the volumes of a service and of those that belong to it.
+    fn home_of_any(&self, mates: &[usize]) -> Result<Option<(VolumeKey, usize)>, Reason> {
+        let own = home::of(self.t, self.room, self.ask.g)?;
+        let others = mates.iter().map(|mate| home::of(self.t, self.room, &self.t.groups[*mate]));
+        own.map_or_else(
+            || others.into_iter().find_map(Result::transpose).transpose(),
+            |own| Ok(Some(own)),
+        )
+    }
+
+    fn best_of_group(&self, mates: &[usize]) -> Result<usize, Reason> {
+        let refusal = |n: usize| {
+            let own = filters::refusal(&self.ask, self.room, n);
+            own.or_else(|| filters::refusal_of_group(self.t, &self.ask, self.room, mates, n))
+        };
+        let nodes = 0..self.t.nodes.len();
+        let takes = nodes.clone().filter(|n| refusal(*n).is_none());
+        takes.min_by_key(|n| rank::full(&self.ask, self.room, *n)).ok_or_else(|| {
+            let name = |mate: &usize| self.t.groups[*mate].service.name.clone();
+            Reason::apart(mates.iter().map(name).collect(), nodes.filter_map(refusal))
+        })
     }
 
     /// The best node from the shared ranking.
@@ -160,6 +221,9 @@ impl<'r, 'a> Batch<'r, 'a> {
         });
         self.room.take(opening.group, g.spec, node);
         draft.stands.comes(opening.group);
+        if !g.mates.is_empty() {
+            self.room.slots.insert((opening.group, opening.slot), node);
+        }
         self.ask.took(node);
     }
 }

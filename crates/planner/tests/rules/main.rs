@@ -8,6 +8,7 @@ mod place;
 mod restart;
 mod rollout;
 mod scale;
+mod together;
 mod verdict;
 mod voters;
 mod world;

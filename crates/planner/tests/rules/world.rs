@@ -43,6 +43,7 @@ pub(crate) fn spec(replicas: u32) -> ServiceSpec {
         networks: Vec::new(),
         refers_to: Vec::new(),
         depends_on: Vec::new(),
+        shares_with: Vec::new(),
     }
 }
 

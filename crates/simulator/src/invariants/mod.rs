@@ -9,6 +9,7 @@ mod intended;
 mod once;
 mod order;
 mod rank;
+mod together;
 mod volumes;
 mod writes;
 
@@ -99,10 +100,18 @@ impl Invariants {
         node: NodeId,
         action: &Action,
     ) {
-        let Action::Start { task, .. } = action else { return };
-        let checks =
-            [once::check(hosts, node, *task), finished::started(state, hosts, node, *task)];
-        self.note("at start", state.index, checks);
+        match action {
+            Action::Create(create) => {
+                let check = together::check(state, hosts, node, create);
+                self.note("when made", state.index, [check]);
+            }
+            Action::Start { task, .. } => {
+                let checks =
+                    [once::check(hosts, node, *task), finished::started(state, hosts, node, *task)];
+                self.note("at start", state.index, checks);
+            }
+            _ => {}
+        }
     }
 
     /// An agent refused a view: no manager sends one that was not meant for it, or that lies behind.

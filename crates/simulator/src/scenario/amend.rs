@@ -1,10 +1,13 @@
-//! What is said of a project beside its Compose document: which services are jobs, and who depends on whom.
+//! What is said of a project beside its Compose document: which services are jobs, who depends on whom, and
+//! whose containers are built upon whose.
 //!
 //! `seed=job` is a job of as many copies as the document says, `seed=job:5/2` one of five of which two run at
 //! once, `each=global-job` one on each node. `web:db=healthy` depends on another service (or `started`, `completed`); `,optional` and
-//! `,restart` may follow.
+//! `,restart` may follow. `web+app=volumes` is built upon another's containers (or `network`, `ipc`, `pid`).
 
-use model::{Dependency, DependencyCondition, Mode, ProjectSpec, ServiceName, ServiceSpec};
+use model::{
+    Dependency, DependencyCondition, Mode, ProjectSpec, ServiceName, ServiceSpec, Share, SharedPart,
+};
 use std::sync::Arc;
 
 /// Takes in words about a project.
@@ -14,7 +17,9 @@ pub(crate) fn amend<'w>(
 ) -> Result<(), String> {
     for word in words {
         let (who, what) = word.split_once('=').ok_or_else(|| format!("what is {word}?"))?;
-        if let Some((service, on)) = who.split_once(':') {
+        if let Some((service, with)) = who.split_once('+') {
+            service_of(spec, service)?.shares_with.push(share(with, what)?);
+        } else if let Some((service, on)) = who.split_once(':') {
             service_of(spec, service)?.depends_on.push(needs(on, what)?);
         } else {
             let service = service_of(spec, who)?;
@@ -51,6 +56,17 @@ fn needs(on: &str, what: &str) -> Result<Dependency, String> {
         }
     }
     Ok(dependency)
+}
+
+fn share(with: &str, what: &str) -> Result<Share, String> {
+    let what = match what {
+        "network" => SharedPart::Network,
+        "ipc" => SharedPart::Ipc,
+        "pid" => SharedPart::Pid,
+        "volumes" => SharedPart::Volumes { read_only: false },
+        _ => return Err(format!("{what} cannot be shared")),
+    };
+    Ok(Share { service: named(with)?, what })
 }
 
 fn mode(what: &str, was: Mode) -> Result<Mode, String> {
