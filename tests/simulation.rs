@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 /// Seeds in the ordinary test.
 const SEEDS: u64 = 200;
+/// Seeds beyond those that once broke.
+const BROKE_ONCE: [u64; 2] = [643, 820];
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
@@ -73,6 +75,14 @@ fn many_seeds() {
         println!("{}", failure.lines().next().unwrap_or_default());
     }
     assert!(failures.is_empty(), "{}\n{} failures: seeds {seeds:?}", failures[0], failures.len());
+}
+
+#[test]
+fn seeds_that_once_broke_hold() {
+    for seed in BROKE_ONCE {
+        let report = run(seed, &Size::small());
+        assert!(report.failure.is_none(), "{}", report.failure.unwrap_or_default());
+    }
 }
 
 #[test]

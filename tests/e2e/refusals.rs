@@ -56,7 +56,12 @@ pub(crate) fn attack_13_host_access(cluster: &Cluster) -> Verdict {
         ("security_opt: [\"seccomp:unconfined\"]", "security_opt"),
         ("userns_mode: host", "userns_mode"),
     ] {
-        refused(cluster, &project("bad", line), &[], &["docker-compose.yml:5:5", key, "--allow-host"])?;
+        refused(
+            cluster,
+            &project("bad", line),
+            &[],
+            &["docker-compose.yml:5:5", key, "--allow-host"],
+        )?;
     }
     // With the flag it is the user's word; a dry run shows it without doing it.
     let text = project("bad", "volumes:\n  - /proc:/host:ro");

@@ -3,8 +3,8 @@
 
 use crate::ContainerId;
 use model::{
-    ClusterId, Login, MountOptions, Port, ProjectName, ServiceSpec, TaskId, VolumeKey, VolumeName,
-    VolumeSpec,
+    ClusterId, Login, MountOptions, Port, ProjectName, ServiceSpec, SharedPart, TaskId, VolumeKey,
+    VolumeName, VolumeSpec,
 };
 use std::collections::BTreeMap;
 use std::fmt;
@@ -191,7 +191,9 @@ pub struct Create {
     pub hostname: String,
     /// All labels: the user's, and over them ours.
     pub labels: BTreeMap<String, String>,
-    /// The network it is on.
+    /// Containers that it is built upon.
+    pub shares: Vec<CreateShare>,
+    /// The network it is on, unless it uses another's.
     pub network: Network,
     /// Its mounts, in the file's order.
     pub mounts: Vec<CreateMount>,
@@ -216,6 +218,15 @@ impl fmt::Debug for Create {
             .field("image", &self.image)
             .finish_non_exhaustive()
     }
+}
+
+/// What of another container it uses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreateShare {
+    /// What.
+    pub what: SharedPart,
+    /// The other container.
+    pub container: ContainerId,
 }
 
 /// A project's network, and a container's names on it.

@@ -32,7 +32,7 @@ pub(crate) const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 /// Bytes of a host name that Linux takes (`HOST_NAME_MAX`, `sethostname(2)`).
 const HOSTNAME_BYTES: usize = 64;
 
-/// The container that an assignment describes.
+/// The container that an assignment describes, but for those that it is built upon.
 pub fn create(cluster: &ClusterId, assignment: &Assignment) -> Create {
     let spec = &assignment.spec;
     let container = &spec.container;
@@ -47,6 +47,7 @@ pub fn create(cluster: &ClusterId, assignment: &Assignment) -> Create {
         image: image(assignment),
         hostname: container.hostname.clone().unwrap_or_else(|| hostname(&replica)),
         labels: labels(cluster, assignment),
+        shares: Vec::new(),
         network: Network {
             name: network_name(&assignment.project),
             labels: owned(cluster, &assignment.project),

@@ -23,7 +23,9 @@ mod snapshot;
 mod steps;
 mod task;
 
-pub use action::{Action, Create, CreateMount, CreateMountSource, Kind, Network, Subject};
+pub use action::{
+    Action, Create, CreateMount, CreateMountSource, CreateShare, Kind, Network, Subject,
+};
 pub use agent::Agent;
 pub use container::{Container, ContainerId, Health, Phase};
 pub use create::{create, label, network_name, volume_name};

@@ -4,7 +4,9 @@
 use crate::agent::Engine;
 use crate::create::{create, image, network_name};
 use crate::task::{Record, Sight, Start, Step};
-use crate::{Action, Agent, Container, Event, Kind, Output, Subject, volume_name};
+use crate::{
+    Action, Agent, Container, Create, CreateShare, Event, Kind, Output, Subject, volume_name,
+};
 use model::{ProjectName, TaskId, Time, VolumeKey};
 use std::collections::BTreeSet;
 
@@ -139,11 +141,22 @@ impl Agent {
                 login: record.assignment.login.clone(),
             }),
             Step::Create => {
-                Some(Action::Create(Box::new(create(&self.cluster, &record.assignment))))
+                let shares = self.built_upon(record)?;
+                let container = create(&self.cluster, &record.assignment);
+                Some(Action::Create(Box::new(Create { shares, ..container })))
             }
             Step::Start => keeper.map(|c| Action::Start { task, container: c.id.clone() }),
             Step::Stop => keeper.map(|c| self.stop(c)),
         }
+    }
+
+    /// The containers that a task is built upon; `None` until all are there.
+    fn built_upon(&self, record: &Record) -> Option<Vec<CreateShare>> {
+        let shares = record.assignment.shares.iter().map(|used| {
+            let container = self.inventory.keeper(used.of?)?;
+            Some(CreateShare { what: used.what, container: container.id.clone() })
+        });
+        shares.collect()
     }
 
     fn stop(&self, container: &Container) -> Action {

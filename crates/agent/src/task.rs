@@ -269,7 +269,7 @@ impl Record {
     }
 
     /// Whether its policy wants it back, here and now, after its process ended with `code`. Never one that
-    /// keeps data: another copy may have been given its place.
+    /// keeps data or does a job: another copy may have been given its place.
     fn restarts_after(&self, code: i64) -> bool {
         let policy = &self.assignment.spec.restart;
         let wants = match policy.condition {
@@ -284,6 +284,7 @@ impl Record {
             && was_started
             && self.start != Start::Never
             && !self.assignment.spec.stateful()
+            && !self.assignment.spec.mode.job()
     }
 
     pub(crate) fn status(&self, memory: u64) -> TaskStatus {

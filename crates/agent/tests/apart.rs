@@ -3,7 +3,7 @@
 mod support;
 
 use agent::{Action, ActionResult, Agent, Event, Input, Kind, Phase, Settings};
-use model::{ClusterId, NodeId, RestartCondition, TaskState, VolumeKey};
+use model::{ClusterId, Mode, NodeId, RestartCondition, TaskState, VolumeKey};
 use std::sync::Arc;
 use std::time::Duration;
 use support::*;
@@ -105,6 +105,8 @@ fn not_everything_is_mended_in_place() {
     on_failure.restart.condition = RestartCondition::OnFailure;
     let mut spent = spec();
     spent.restart.max_attempts = Some(0);
+    let mut job = spec();
+    job.mode = Mode::GlobalJob;
     let tasks = vec![
         up(stateful(1)),
         up(with_spec(2, never)),
@@ -112,9 +114,10 @@ fn not_everything_is_mended_in_place() {
         up(with_spec(4, spent)),
         stopped(up(task(5))),
         in_state(TaskState::Exited { code: 1 }, task(6)),
+        up(with_spec(7, job)),
     ];
     let mut rig = alone(tasks);
-    rig.observed((1..=6).map(|n| exited(n, i64::from(n != 3))).collect());
+    rig.observed((1..=7).map(|n| exited(n, i64::from(n != 3))).collect());
     rig.pass_alone(600_000);
     rig.idle();
 }

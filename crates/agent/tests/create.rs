@@ -2,8 +2,8 @@
 
 mod support;
 
-use agent::{CreateMountSource, create, label};
-use model::{Mount, MountSource, PortMode, VolumeSpec};
+use agent::{Action, ContainerId, CreateMountSource, CreateShare, Kind, Phase, create, label};
+use model::{Assignment, Mount, MountSource, PortMode, SharedPart, Used, VolumeSpec};
 use support::*;
 
 #[test]
@@ -44,6 +44,21 @@ fn names_of_the_file_are_names_on_the_network() {
 }
 
 #[test]
+fn what_is_built_upon_another_waits_for_its_container() {
+    let shares = |of| vec![Used { what: SharedPart::Network, of }];
+    let web = |of| Assignment { shares: shares(of), ..task(2) };
+    Rig::ready(vec![web(None)], vec![]).idle();
+    let mut rig = Rig::ready(vec![task(1), web(Some(id(1)))], vec![]);
+    rig.done(Kind::Create, container(1, Phase::Created));
+    let made = rig.actions.iter().find_map(|a| match a {
+        Action::Create(create) if create.task == id(2) => Some(create.shares.clone()),
+        _ => None,
+    });
+    let other = CreateShare { what: SharedPart::Network, container: ContainerId("c1".into()) };
+    assert_eq!(made, Some(vec![other]));
+}
+
+#[test]
 fn a_digest_tells_specs_apart_and_nothing_else() {
     let digest = |a: &model::Assignment| create(&cluster(), a).labels[label::DIGEST].clone();
     assert_eq!(digest(&task(1)), digest(&task(2)));
@@ -76,7 +91,12 @@ fn nothing_confidential_is_shown() {
     let mut spec = spec();
     spec.container.environment.insert("TOKEN".into(), "hunter2".into());
     let source = MountSource::Bind("/srv".into());
-    spec.container.mounts = vec![Mount { source, target: "/srv".into(), read_only: true, options: model::MountOptions::default() }];
+    spec.container.mounts = vec![Mount {
+        source,
+        target: "/srv".into(),
+        read_only: true,
+        options: model::MountOptions::default(),
+    }];
     let made = create(&cluster(), &with_spec(1, spec));
     assert!(!format!("{made:?}").contains("hunter2"));
 }

@@ -33,7 +33,7 @@ pub(crate) fn service(s: &v1::ServiceSummary) -> Value {
     let waiting = |w: &v1::WaitingSummary| json!({"replica": w.replica, "reason": w.reason});
     json!({
         "project": s.project, "name": s.name, "mode": s.mode, "image": s.image,
-        "wanted": s.wanted, "running": s.running, "healthy": s.healthy, "updated": s.updated,
+        "wanted": s.wanted, "completed": s.completed, "running": s.running, "healthy": s.healthy, "updated": s.updated,
         "ports": s.ports, "generation": s.generation, "waiting": list(&s.waiting, waiting),
         "removed": s.removed,
     })

@@ -14,7 +14,7 @@ pub(crate) fn projects(
     let mut table = Table::new(&["PROJECT", "STATUS", "SERVICES", "RELEASE", "DEPLOYED"]);
     for project in projects {
         let of_it = || services.iter().filter(|s| s.project == project.name && !s.removed);
-        let healthy: u32 = of_it().map(|s| s.healthy.min(s.wanted)).sum();
+        let healthy: u32 = of_it().map(|s| (s.healthy + s.completed).min(s.wanted)).sum();
         let wanted: u32 = of_it().map(|s| s.wanted).sum();
         table.row([
             project.name.clone(),

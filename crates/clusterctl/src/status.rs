@@ -72,7 +72,8 @@ fn voting(reply: &StatusReply) -> String {
 }
 
 fn whole(service: &ServiceSummary) -> bool {
-    !service.removed && service.healthy >= service.wanted && service.updated >= service.wanted
+    let there = service.healthy.min(service.updated) + service.completed;
+    !service.removed && there >= service.wanted
 }
 
 fn waits(service: &ServiceSummary) -> Vec<String> {
@@ -161,13 +162,16 @@ pub(crate) fn services(services: &[ServiceSummary], full_names: bool) -> String 
         } else {
             service.name.clone()
         };
-        let updated = if service.updated < service.wanted {
+        let updated = if service.updated + service.completed < service.wanted {
             service.updated.to_string()
         } else {
             String::new()
         };
         let replicas = if service.removed {
             format!("{} (being removed)", service.running)
+        } else if service.completed > 0 {
+            let ServiceSummary { healthy, wanted, completed, .. } = service;
+            format!("{healthy}/{wanted} ({completed} completed)")
         } else {
             format!("{}/{}", service.healthy, service.wanted)
         };

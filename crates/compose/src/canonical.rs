@@ -50,6 +50,11 @@ fn service(spec: &ServiceSpec) -> Out {
     let mut deploy = Map::default();
     match spec.mode {
         Mode::Global => deploy.put("mode", text("global")),
+        Mode::GlobalJob => deploy.put("mode", text("global-job")),
+        Mode::ReplicatedJob { total, .. } => {
+            deploy.put("mode", text("replicated-job"));
+            deploy.put("replicas", total.map(number));
+        }
         Mode::Replicated { replicas } => deploy.put("replicas", replicas.map(number)),
     }
     deploy.put("resources", resources(&spec.resources, &spec.container.engine));

@@ -102,7 +102,8 @@ impl Inner {
     fn snapshot_due(&self, metrics: &RaftMetrics<Types>, asked: &Asked) -> Option<u64> {
         let applied = metrics.last_applied.map_or(0, |l| l.index);
         let covered = metrics.snapshot.map_or(0, |l| l.index).max(asked.index);
-        let (kept, last) = (self.store.bytes() as u64, self.folder.current().map_or(0, |c| c.bytes));
+        let (kept, last) =
+            (self.store.bytes() as u64, self.folder.current().map_or(0, |c| c.bytes));
         let many = applied.saturating_sub(covered) >= self.config.snapshot_every && kept >= last;
         let large = applied > covered && kept > LOG_BYTES && asked.at.elapsed() > PAUSE;
         (many || large).then_some(applied)

@@ -7,16 +7,18 @@ use bollard::models::{
     MountBindOptions, MountTmpfsOptions, MountType, MountVolumeOptions, NetworkingConfig,
     PortBinding, PortMap, RestartPolicy, RestartPolicyNameEnum,
 };
-use model::{ContainerSpec, HealthCheck, MountOptions, Port, Protocol, Resources};
+use model::{ContainerSpec, HealthCheck, MountOptions, Port, Protocol, Resources, SharedPart};
 use std::time::Duration;
 
 /// The request body that makes this container.
 pub(crate) fn body(create: &Create) -> ContainerCreateBody {
     let spec: &ContainerSpec = &create.spec.container;
     let ports: Vec<String> = create.ports.iter().map(port_key).collect();
+    // On another container's network it has that one's names, addresses and ports.
+    let own_network = other(create, SharedPart::Network).is_none();
     ContainerCreateBody {
         image: Some(create.image.clone()),
-        hostname: hostname(create),
+        hostname: hostname(create).filter(|_| own_network),
         domainname: spec.engine.domainname.clone(),
         labels: Some(create.labels.clone().into_iter().collect()),
         cmd: spec.command.clone(),
@@ -29,9 +31,9 @@ pub(crate) fn body(create: &Create) -> ContainerCreateBody {
         stop_timeout: Some(seconds(create.grace)),
         tty: Some(spec.tty),
         open_stdin: Some(spec.stdin_open),
-        exposed_ports: Some(ports),
+        exposed_ports: own_network.then_some(ports),
         host_config: Some(host(create)),
-        networking_config: networking(create),
+        networking_config: networking(create).filter(|_| own_network),
         ..ContainerCreateBody::default()
     }
 }
@@ -60,17 +62,39 @@ fn hostname(create: &Create) -> Option<String> {
     own.then(|| create.hostname.clone())
 }
 
+/// `container:ID` of the container whose part it uses instead of one of its own.
+fn other(create: &Create, what: SharedPart) -> Option<String> {
+    let share = create.shares.iter().find(|share| share.what == what)?;
+    Some(format!("container:{}", share.container.0))
+}
+
+/// Containers whose mounts it has too.
+fn volumes_from(create: &Create) -> Vec<String> {
+    let from = create.shares.iter().filter_map(|share| match share.what {
+        SharedPart::Volumes { read_only } => {
+            Some(format!("{}:{}", share.container.0, if read_only { "ro" } else { "rw" }))
+        }
+        SharedPart::Network | SharedPart::Ipc | SharedPart::Pid => None,
+    });
+    from.collect()
+}
+
 fn host(create: &Create) -> HostConfig {
     let spec = &create.spec.container;
     let Resources { milli_cpus, memory, pids, reserved_memory, .. } = create.spec.resources;
     // A reservation above the limit would be refused; the limit alone then says it all.
     let reserved = (reserved_memory > 0 && memory.is_none_or(|limit| reserved_memory <= limit))
         .then_some(reserved_memory as i64);
+    let network = other(create, SharedPart::Network);
+    let own_network = network.is_none();
     let host = HostConfig {
-        network_mode: Some(create.network.name.clone()),
+        network_mode: Some(network.unwrap_or_else(|| create.network.name.clone())),
+        ipc_mode: other(create, SharedPart::Ipc),
+        pid_mode: other(create, SharedPart::Pid),
+        volumes_from: Some(volumes_from(create)),
         mounts: Some(create.mounts.iter().filter(|m| tmpfs(m).is_none()).map(mount).collect()),
         tmpfs: Some(create.mounts.iter().filter_map(tmpfs).collect()),
-        port_bindings: Some(bindings(&create.ports)),
+        port_bindings: own_network.then(|| bindings(&create.ports)),
         // Restarts are the cluster's decision, never the engine's.
         restart_policy: Some(RestartPolicy {
             name: Some(RestartPolicyNameEnum::NO),
@@ -85,7 +109,7 @@ fn host(create: &Create) -> HostConfig {
         memory_reservation: reserved,
         pids_limit: pids.map(i64::from),
         init: spec.init,
-        extra_hosts: Some(spec.extra_hosts.clone()),
+        extra_hosts: own_network.then(|| spec.extra_hosts.clone()),
         ..HostConfig::default()
     };
     settings::put(&spec.engine, host)
@@ -195,6 +219,9 @@ pub(crate) fn seconds(d: Duration) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use agent::{ContainerId, CreateShare};
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
 
     fn made(source: CreateMountSource, options: MountOptions) -> CreateMount {
         CreateMount { source, target: "/t".into(), read_only: false, options }
@@ -230,5 +257,56 @@ mod tests {
         assert_eq!(tmpfs(&memory(&[])), None);
         let expected = Some(("/t".to_owned(), "mode=755,noexec,size=64".to_owned()));
         assert_eq!(tmpfs(&memory(&["mode=755", "noexec"])), expected);
+    }
+
+    fn upon(what: SharedPart) -> ContainerCreateBody {
+        let spec = model::ServiceSpec {
+            container: ContainerSpec::default(),
+            mode: model::Mode::Replicated { replicas: None },
+            resources: Resources::default(),
+            placement: model::Placement::default(),
+            restart: model::RestartPolicy::default(),
+            update: model::UpdatePolicy::default(),
+            ports: Vec::new(),
+            networks: Vec::new(),
+            refers_to: Vec::new(),
+            depends_on: Vec::new(),
+            shares_with: Vec::new(),
+        };
+        let (labels, aliases) = (BTreeMap::new(), vec!["web".to_owned()]);
+        let network = agent::Network { name: "cl_shop".into(), labels, aliases };
+        body(&Create {
+            task: model::TaskId { index: 1, position: 0 },
+            name: "shop-web-1.1-0".into(),
+            image: "web".into(),
+            hostname: "web.1".into(),
+            labels: BTreeMap::new(),
+            shares: vec![CreateShare { what, container: ContainerId("abc".into()) }],
+            network,
+            mounts: Vec::new(),
+            ports: Vec::new(),
+            grace: Duration::from_secs(10),
+            log_driver: "json-file".into(),
+            log_options: BTreeMap::new(),
+            spec: Arc::new(spec),
+        })
+    }
+
+    #[test]
+    fn on_the_network_of_another_it_has_none_of_its_own() {
+        let made = upon(SharedPart::Network);
+        let host = made.host_config.expect("there is one");
+        assert_eq!(host.network_mode.as_deref(), Some("container:abc"));
+        assert_eq!((made.hostname, made.networking_config, host.port_bindings), (None, None, None));
+    }
+
+    #[test]
+    fn mounts_and_spaces_of_another_are_named_by_its_container() {
+        let host = |what| upon(what).host_config.expect("there is one");
+        let read_only = host(SharedPart::Volumes { read_only: true });
+        assert_eq!(read_only.volumes_from, Some(vec!["abc:ro".to_owned()]));
+        assert_eq!(read_only.network_mode.as_deref(), Some("cl_shop"));
+        assert_eq!(host(SharedPart::Ipc).ipc_mode.as_deref(), Some("container:abc"));
+        assert_eq!(host(SharedPart::Pid).pid_mode.as_deref(), Some("container:abc"));
     }
 }

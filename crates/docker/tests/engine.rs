@@ -134,13 +134,23 @@ async fn what_cannot_be_made_fails_with_a_reason() {
     image.container.image.pull = Pull::Never;
     let mut bind = service("true");
     let source = MountSource::Bind("/nowhere/at/all".into());
-    bind.container.mounts = vec![Mount { source, target: "/x".into(), read_only: true, options: model::MountOptions::default() }];
+    bind.container.mounts = vec![Mount {
+        source,
+        target: "/x".into(),
+        read_only: true,
+        options: model::MountOptions::default(),
+    }];
     let mut command = service("true");
     command.container.command = Some(vec!["/no/such/program".into()]);
     let mut volume = service("true");
     let name: model::VolumeName = "data".parse().unwrap();
     let source = MountSource::Volume(name.clone());
-    volume.container.mounts = vec![Mount { source, target: "/x".into(), read_only: false, options: model::MountOptions::default() }];
+    volume.container.mounts = vec![Mount {
+        source,
+        target: "/x".into(),
+        read_only: false,
+        options: model::MountOptions::default(),
+    }];
     let mut volume = task(&engine, 4, volume);
     volume.volumes.insert(name.clone(), VolumeSpec::default());
     volume.established.insert(name);
@@ -166,7 +176,12 @@ async fn a_volume_is_made_kept_and_removed_when_condemned() {
     let name: model::VolumeName = "data".parse().unwrap();
     let mut spec = service("echo kept >> /x/file; exec sleep 600");
     let source = MountSource::Volume(name.clone());
-    spec.container.mounts = vec![Mount { source, target: "/x".into(), read_only: false, options: model::MountOptions::default() }];
+    spec.container.mounts = vec![Mount {
+        source,
+        target: "/x".into(),
+        read_only: false,
+        options: model::MountOptions::default(),
+    }];
     let mut first = task(&engine, 1, spec);
     first.volumes.insert(name.clone(), VolumeSpec::default());
     rig.assign(vec![first.clone()], vec![]);

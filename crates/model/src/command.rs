@@ -291,8 +291,10 @@ pub enum Cause {
         /// The new generation.
         generation: u64,
     },
-    /// Another task runs this slot.
+    /// Another task runs this slot, or has done its job.
     Duplicate(TaskId),
+    /// A service that it restarts with was updated.
+    RestartedWith(ServiceName),
 }
 
 impl fmt::Display for Cause {
@@ -308,6 +310,9 @@ impl fmt::Display for Cause {
             Self::Drained(n) => write!(f, "node {n} is drained"),
             Self::Constraint(n) => write!(f, "node {n} does not satisfy the constraints"),
             Self::Update { generation } => write!(f, "update to generation {generation}"),
+            Self::RestartedWith(service) => {
+                write!(f, "{service}, which it restarts with, was updated")
+            }
             Self::Duplicate(t) => write!(f, "task {t} runs this replica"),
         }
     }
@@ -398,6 +403,22 @@ pub enum Refusal {
         /// The service that wants it.
         wanted_by: String,
     },
+    /// A service depends on one that the project does not have.
+    NoDependency {
+        /// The service.
+        service: ServiceName,
+        /// What it depends on.
+        on: ServiceName,
+    },
+    /// Two services that belong together are to come in different numbers.
+    SharesApart {
+        /// One of them.
+        one: ServiceName,
+        /// The other.
+        other: ServiceName,
+    },
+    /// Services wait for each other: each depends on the next, and the last is the first.
+    DependencyCycle(Vec<ServiceName>),
     /// A limit would be exceeded.
     Limit {
         /// Of what.
@@ -479,6 +500,9 @@ impl fmt::Display for Refusal {
             Self::PortReserved { port, wanted_by } => {
                 write!(f, "port {port}, which {wanted_by} publishes, is reserved; choose another")
             }
+            Self::NoDependency { service, on } => lacks(f, service, on),
+            Self::SharesApart { one, other } => apart(f, one, other),
+            Self::DependencyCycle(services) => circle(f, services),
             Self::Limit { what, limit } => write!(f, "too many {what}: at most {limit}"),
             Self::WouldLoseQuorum { name, ready: 0, needed: 1 } => write!(
                 f,
@@ -503,4 +527,20 @@ impl fmt::Display for Refusal {
             ),
         }
     }
+}
+
+fn lacks(f: &mut fmt::Formatter<'_>, service: &ServiceName, on: &ServiceName) -> fmt::Result {
+    write!(f, "{service} depends on {on}, which the project does not have")
+}
+
+fn apart(f: &mut fmt::Formatter<'_>, one: &ServiceName, other: &ServiceName) -> fmt::Result {
+    write!(
+        f,
+        "{one} and {other} share containers, so there must be as many of the one as of the other"
+    )
+}
+
+fn circle(f: &mut fmt::Formatter<'_>, services: &[ServiceName]) -> fmt::Result {
+    let names: Vec<&str> = services.iter().map(ServiceName::as_str).collect();
+    write!(f, "services wait for each other: {}", names.join(" -> "))
 }

@@ -1,7 +1,7 @@
 //! Projects, services, slots and volumes as the cluster holds them.
 
 use crate::{
-    Mode, NodeId, ProjectName, ServiceId, ServiceName, ServiceSpec, Slot, TaskId, Time, VolumeKey,
+    NodeId, ProjectName, ServiceId, ServiceName, ServiceSpec, Slot, TaskId, Time, VolumeKey,
     VolumeName, VolumeSpec, WallTime,
 };
 use imbl::OrdMap;
@@ -42,9 +42,12 @@ pub struct Service {
     pub generation: u64,
     /// When this generation was deployed.
     pub generation_at: Time,
+    /// Log index of the entry that deployed it: tasks made later have a greater one.
+    #[serde(default)]
+    pub generation_index: u64,
     /// The specs still in use, by generation; the current one is always there.
     pub specs: OrdMap<u64, Arc<ServiceSpec>>,
-    /// Copies asked for; meaningless for a global service.
+    /// Copies asked for; of a job, copies that have to end well; meaningless for a global service.
     pub scale: u32,
     /// It is being removed: its tasks are stopped, then it is dropped.
     pub removed: bool,
@@ -67,7 +70,7 @@ impl Service {
 
     /// Whether it runs one copy on each node.
     pub fn global(&self) -> bool {
-        self.spec().mode == Mode::Global
+        self.spec().mode.global()
     }
 
     /// `project/service`, as people read it.
@@ -90,6 +93,9 @@ pub struct SlotRecord {
     pub not_before: Time,
     /// No successor at all: it completed, or the policy's attempts are used up.
     pub given_up: bool,
+    /// The task that this record accounts for ended with exit code 0.
+    #[serde(default)]
+    pub completed: bool,
     /// Failures in a row by node; a replica that keeps failing on one node is tried on another.
     pub failed_on: OrdMap<NodeId, u32>,
 }

@@ -123,6 +123,36 @@ pub enum Mode {
     },
     /// One on each node that admits it.
     Global,
+    /// A job: a number of copies, each of which runs until it ends with exit code 0, once per generation.
+    ReplicatedJob {
+        /// Copies that have to end well; `None` when the file does not say, so a scale set by hand is kept.
+        total: Option<u32>,
+        /// Copies that run at once; all of them when absent.
+        concurrent: Option<u32>,
+    },
+    /// A job on each node that admits it.
+    GlobalJob,
+}
+
+impl Mode {
+    /// The number of copies that the file asks for.
+    pub fn count(self) -> Option<u32> {
+        match self {
+            Self::Replicated { replicas } => replicas,
+            Self::ReplicatedJob { total, .. } => total,
+            Self::Global | Self::GlobalJob => None,
+        }
+    }
+
+    /// Whether there is one copy on each node.
+    pub fn global(self) -> bool {
+        matches!(self, Self::Global | Self::GlobalJob)
+    }
+
+    /// Whether copies are done once they ended with exit code 0.
+    pub fn job(self) -> bool {
+        matches!(self, Self::ReplicatedJob { .. } | Self::GlobalJob)
+    }
 }
 
 /// How a container is made.
@@ -459,15 +489,29 @@ impl ServiceSpec {
         self.ports.iter().filter(|p| p.mode == PortMode::Host)
     }
 
+    /// When a copy that ended gets a successor. One of a job that ended well never does.
+    pub fn restart_condition(&self) -> RestartCondition {
+        match self.restart.condition {
+            RestartCondition::Any if self.mode.job() => RestartCondition::OnFailure,
+            condition => condition,
+        }
+    }
+
     /// The order in which a new copy replaces an old one. Two copies never share a writable volume, a
-    /// writable bind mount or a host port, so those stop first whatever the file says.
+    /// writable bind mount or a host port, what a job does is not to be done twice at once, and a copy is
+    /// built upon one container of another, so those stop first whatever the file says.
     pub fn update_order(&self) -> UpdateOrder {
         let writes_bind = self
             .container
             .mounts
             .iter()
             .any(|m| !m.read_only && matches!(m.source, MountSource::Bind(_)));
-        if self.stateful() || writes_bind || self.host_ports().next().is_some() {
+        if self.mode.job()
+            || !self.shares_with.is_empty()
+            || self.stateful()
+            || writes_bind
+            || self.host_ports().next().is_some()
+        {
             return UpdateOrder::StopFirst;
         }
         self.update.order.unwrap_or(UpdateOrder::StartFirst)

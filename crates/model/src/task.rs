@@ -122,6 +122,16 @@ impl Task {
         !self.state.ended()
     }
 
+    /// Whether it ended by itself, and well.
+    pub fn completed(&self) -> bool {
+        self.wanted == Wanted::Run && self.state == TaskState::Exited { code: 0 }
+    }
+
+    /// Whether its container was started and is not known to have ended.
+    pub fn begun(&self) -> bool {
+        matches!(self.state, TaskState::Starting | TaskState::Running)
+    }
+
     /// Whether it may be given new connections, as far as the task itself can say.
     pub fn serving(&self) -> bool {
         self.live() && self.healthy && matches!(self.state, TaskState::Running)

@@ -55,9 +55,21 @@ pub struct Assignment {
     /// Those of them that held data before: when one is missing on the node, an empty one must not
     /// take its place.
     pub established: BTreeSet<crate::VolumeName>,
+    /// What it uses of containers of other services on this node.
+    #[serde(default)]
+    pub shares: Vec<Used>,
     /// Login for the registry of its image: sealed in the state, opened by the manager that serves the
     /// view, never written to a disk.
     pub login: Option<Login>,
+}
+
+/// What a task uses of a container of another service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Used {
+    /// What of it.
+    pub what: crate::SharedPart,
+    /// The task whose container it is; `None` when there is none, so that it cannot start.
+    pub of: Option<TaskId>,
 }
 
 /// A registry login. Its `Debug` form shows nothing.
@@ -152,9 +164,18 @@ impl State {
             state: task.state.clone(),
             volumes: spec.volumes().map(|v| (v.clone(), declared(v))).collect(),
             established: spec.volumes().filter(|v| held(v)).cloned().collect(),
+            shares: spec.shares_with.iter().map(|share| self.used(task, service, share)).collect(),
             login: login.map(Login),
             spec,
         }
+    }
+
+    /// Of the other service, the newest task of the same slot on the same node that was there before.
+    fn used(&self, task: &Task, service: &crate::Service, share: &crate::Share) -> Used {
+        let other = self.service(&service.project, &share.service);
+        let tasks = other.into_iter().flat_map(|other| self.tasks_in(other.id, task.slot));
+        let before = tasks.filter(|t| t.node == task.node && t.id < task.id);
+        Used { what: share.what, of: before.map(|t| t.id).last() }
     }
 
     /// Published TCP ports of all services, with the replicas behind each.

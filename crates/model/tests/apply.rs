@@ -451,3 +451,30 @@ fn a_stored_state_is_the_same_after_loading() {
     let text = serde_json::to_string(&log.state.events).unwrap();
     assert!(text.contains("Placed"));
 }
+
+fn after(on: &str, required: bool) -> ServiceSpec {
+    let condition = DependencyCondition::Started;
+    let dependency =
+        Dependency { service: on.parse().expect("a name"), condition, required, restart: false };
+    ServiceSpec { depends_on: vec![dependency], ..service() }
+}
+
+#[test]
+fn services_that_wait_for_each_other_are_refused_with_the_circle() {
+    let mut log = Log::founded();
+    let services = [("a", after("b", true)), ("b", after("c", true)), ("c", after("b", false))];
+    let why = refused(log.apply(deploy("shop", &services)));
+    assert_eq!(why.to_string(), "services wait for each other: b -> c -> b");
+    assert!(log.state.projects.is_empty());
+    let why = refused(log.apply(deploy("shop", &[("a", after("a", true))])));
+    assert_eq!(why.to_string(), "services wait for each other: a -> a");
+}
+
+#[test]
+fn a_service_that_another_cannot_do_without_must_be_there() {
+    let mut log = Log::founded();
+    let why = refused(log.apply(deploy("shop", &[("web", after("db", true))])));
+    assert_eq!(why.to_string(), "web depends on db, which the project does not have");
+    let accepted = log.apply(deploy("shop", &[("web", after("db", false))]));
+    assert!(matches!(accepted, Outcome::Accepted { .. }), "{accepted:?}");
+}

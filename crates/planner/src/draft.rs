@@ -1,6 +1,7 @@
 //! The plan while it is being made: changes up to the limit, reasons, wakes, and copies still to be
 //! placed. Decides nothing.
 
+use crate::depends::Stands;
 use crate::{Plan, Reason, Waiting};
 use model::{Cause, Change, ServiceId, Slot, TaskId, Time};
 
@@ -35,6 +36,8 @@ pub(crate) struct Draft {
     wake_at: Option<Time>,
     pub(crate) openings: Vec<Opening>,
     pub(crate) deferred: Vec<Deferred>,
+    /// How services stand for those that depend on them.
+    pub(crate) stands: Stands,
 }
 
 impl Draft {
@@ -47,6 +50,7 @@ impl Draft {
             wake_at: None,
             openings: Vec::new(),
             deferred: Vec::new(),
+            stands: Stands::default(),
         }
     }
 

@@ -41,7 +41,12 @@ pub(crate) fn standing(t: &Tables<'_>, g: &Group<'_>, held: &Held<'_>) -> Standi
     if !g.current(held.task) {
         return Standing::Leaving(Cause::Update { generation: g.service.generation });
     }
-    Standing::Good
+    match g.renewed {
+        Some((_, with)) if !g.fresh(held.task) => {
+            Standing::Leaving(Cause::RestartedWith(with.clone()))
+        }
+        _ => Standing::Good,
+    }
 }
 
 /// Why tasks of a node do not count, if they do not.
@@ -67,7 +72,7 @@ pub(crate) fn sound(t: &Tables<'_>, node: &Node) -> bool {
 
 /// Whether a task on a sound node may stay and is settled, so that nothing is to be done about it.
 pub(crate) fn calm(now: Time, g: &Group<'_>, node: &Node, task: &Task) -> bool {
-    g.current(task)
+    g.fresh(task)
         && task.serving()
         && now >= watched_until(g.spec, task)
         && (g.spec.placement.constraints.is_empty() || satisfies(node, g.spec))
@@ -93,7 +98,8 @@ fn checks(check: &HealthCheck) -> bool {
     check.test.first().is_some_and(|word| word != "NONE")
 }
 
-fn heard_from(t: &Tables<'_>, node: &Node) -> Time {
+/// From when on a node that was lost has been heard for long enough to be believed.
+pub(crate) fn heard_from(t: &Tables<'_>, node: &Node) -> Time {
     if node.flaps == 0 { Time::ZERO } else { node.readiness_since + t.settings.steady }
 }
 

@@ -1,6 +1,6 @@
 //! Why a replica waits, as data, and in words that people understand.
 
-use model::{NodeName, VolumeKey};
+use model::{DependencyCondition, NodeName, ServiceName, VolumeKey};
 use std::fmt;
 use std::mem::discriminant;
 use std::sync::Arc;
@@ -63,6 +63,34 @@ pub enum Reason {
         restarts: u32,
         /// How the last one ended, where that is still known.
         last: Option<String>,
+    },
+    /// A service that it depends on is not in the condition asked for.
+    Dependency {
+        /// The other service.
+        service: ServiceName,
+        /// The condition.
+        condition: DependencyCondition,
+    },
+    /// No node takes it together with those that belong to it.
+    Together {
+        /// The other services.
+        services: Vec<ServiceName>,
+        /// What the nodes have to say.
+        refused: Arc<[Refused]>,
+    },
+    /// What it is built upon, or what is built upon it, is on a node that does not take it.
+    Beside {
+        /// The other service.
+        with: ServiceName,
+        /// The node.
+        node: NodeName,
+        /// Why not.
+        why: Why,
+    },
+    /// As many copies of its job as may run at once do.
+    Turn {
+        /// The most that run at once.
+        most: u32,
     },
     /// Its earlier copy has to stop first.
     Stopping {
@@ -197,6 +225,15 @@ impl Why {
 impl Reason {
     /// Gathers what each node had to say.
     pub(crate) fn gather(whys: impl Iterator<Item = Why>) -> Self {
+        Self::NoNode(Self::gathered(whys))
+    }
+
+    /// Gathers what each node had to say against a group.
+    pub(crate) fn apart(services: Vec<ServiceName>, whys: impl Iterator<Item = Why>) -> Self {
+        Self::Together { services, refused: Self::gathered(whys) }
+    }
+
+    fn gathered(whys: impl Iterator<Item = Why>) -> Arc<[Refused]> {
         let mut refused: Vec<Refused> = Vec::new();
         for why in whys {
             match refused.iter_mut().find(|r| r.why.same_kind(&why)) {
@@ -208,7 +245,7 @@ impl Reason {
             }
         }
         refused.sort_by(|a, b| b.nodes.cmp(&a.nodes).then_with(|| a.why.cmp(&b.why)));
-        Self::NoNode(refused.into())
+        refused.into()
     }
 }
 
@@ -242,6 +279,24 @@ impl fmt::Display for Reason {
                 write!(f, "given up after {}", Counted(*restarts, "restart"))?;
                 bracketed(f, last.as_ref())
             }
+            Self::Dependency { service, condition } => {
+                let what = match condition {
+                    DependencyCondition::Started => "start",
+                    DependencyCondition::Healthy => "be healthy",
+                    DependencyCondition::Completed => "complete",
+                };
+                write!(f, "waits for {service} to {what}")
+            }
+            Self::Together { services, refused } => {
+                let names: Vec<&str> = services.iter().map(ServiceName::as_str).collect();
+                write!(f, "has to be on one node with {}: ", names.join(" and "))?;
+                no_node(f, refused)
+            }
+            Self::Beside { with, node, why } => {
+                write!(f, "has to be beside {with} on {node}, which {}", why.words(true))
+            }
+            Self::Turn { most: 1 } => f.write_str("waits for its turn: one copy runs at a time"),
+            Self::Turn { most } => write!(f, "waits for its turn: {most} copies run at a time"),
             Self::Stopping { node } => write!(f, "its earlier copy on {node} has to stop first"),
         }
     }

@@ -40,7 +40,7 @@ pub(crate) fn gate(
     let last = copies.iter().map(|h| h.task).find(|task| record.after == Some(task.id));
     let emptied = last_word(copies).is_some_and(|h| h.task.wanted == Wanted::Stop);
     if record.given_up && !emptied {
-        return Some(given_up(&record, &g.spec.restart, last));
+        return Some(given_up(g, &record, last));
     }
     if record.not_before > t.now {
         draft.wake(record.not_before);
@@ -59,7 +59,7 @@ pub(crate) fn unhealthy(t: &Tables<'_>, g: &Group<'_>, task: &Task, draft: &mut 
     let mut record = g.service.slots.get(&task.slot).cloned().unwrap_or_default();
     let accounted = record.after >= Some(task.id);
     let failures = failures_after(&record, task, t.now, g.spec.restart.window);
-    let over = g.spec.restart.condition == RestartCondition::Never
+    let over = g.spec.restart_condition() == RestartCondition::Never
         || g.spec.restart.max_attempts.is_some_and(|most| failures > most);
     if over && !accounted {
         return;
@@ -76,7 +76,7 @@ fn account(g: &Group<'_>, record: &mut SlotRecord, task: &Task, at: Time, draft:
     let policy = &g.spec.restart;
     let completed = task.state == TaskState::Exited { code: 0 };
     let failures = failures_after(record, task, at, policy.window);
-    let give_up = match policy.condition {
+    let give_up = match g.spec.restart_condition() {
         RestartCondition::Never => true,
         RestartCondition::OnFailure if completed => true,
         _ => policy.max_attempts.is_some_and(|most| failures > most),
@@ -91,6 +91,7 @@ fn account(g: &Group<'_>, record: &mut SlotRecord, task: &Task, at: Time, draft:
     record.after = Some(task.id);
     record.failures = failures;
     record.given_up = give_up;
+    record.completed = completed;
     record.not_before = at + back_off(policy, failures);
     draft.push(Change::Account {
         service: g.service.id,
@@ -119,11 +120,13 @@ fn back_off(policy: &RestartPolicy, failures: u32) -> Duration {
     doubled.min(LONGEST_WAIT.max(policy.delay))
 }
 
-fn given_up(record: &SlotRecord, policy: &RestartPolicy, last: Option<&Task>) -> Reason {
-    let completed = last.is_some_and(|n| n.state == TaskState::Exited { code: 0 });
-    let tried_enough = policy.max_attempts.is_some_and(|most| record.failures > most);
+fn given_up(g: &Group<'_>, record: &SlotRecord, last: Option<&Task>) -> Reason {
+    let completed =
+        record.completed || last.is_some_and(|n| n.state == TaskState::Exited { code: 0 });
+    let most = g.spec.restart.max_attempts;
+    let tried_enough = most.is_some_and(|most| record.failures > most);
     let last = last.map(ended);
-    match policy.condition {
+    match g.spec.restart_condition() {
         RestartCondition::Never if !completed => Reason::NotRestarted { last },
         _ if tried_enough && !completed => Reason::GivenUp { restarts: record.restarts, last },
         _ => Reason::Completed,

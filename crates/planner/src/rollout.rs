@@ -5,8 +5,9 @@
 //! The position of a rollout is the state itself: slots whose newest task is of the current generation
 //! have had their turn.
 
+use crate::depends;
 use crate::draft::{Deferred, Draft, Opening};
-use crate::lost::out_of_reach;
+use crate::lost::{out_of_reach, settled};
 use crate::restart::gate;
 use crate::tables::{Group, Held, Tables};
 use model::{Cause, UpdateOrder};
@@ -32,10 +33,13 @@ pub(crate) struct Progress<'g, 'a> {
     pub(crate) leaving: Vec<Leaving<'g, 'a>>,
 }
 
-/// The order in which a copy is replaced: the stricter one of the old and the new spec.
+/// The order in which a copy is replaced: the stricter one of the old and the new spec. What others are
+/// built upon stops first: they can be built upon one only.
 pub(crate) fn order(g: &Group<'_>, held: &Held<'_>) -> UpdateOrder {
     match (g.spec.update_order(), g.spec_of(held.task).update_order()) {
-        (UpdateOrder::StartFirst, UpdateOrder::StartFirst) => UpdateOrder::StartFirst,
+        (UpdateOrder::StartFirst, UpdateOrder::StartFirst) if g.mates.is_empty() => {
+            UpdateOrder::StartFirst
+        }
         _ => UpdateOrder::StopFirst,
     }
 }
@@ -49,26 +53,38 @@ pub(crate) fn turns(
     draft: &mut Draft,
 ) {
     let g = &t.groups[index];
-    let (begun, rest): (Vec<_>, Vec<_>) = progress.leaving.drain(..).partition(|l| has_begun(g, l));
+    let (mut updates, forced): (Vec<_>, Vec<_>) =
+        progress.leaving.drain(..).partition(|l| is_update(&l.cause));
+    let begun: Vec<_> = updates.extract_if(.., |l| has_begun(g, l)).collect();
     progress.busy += begun.len();
-    for leaving in &begun {
-        replace(t, index, leaving, draft);
-    }
-    let (updates, forced): (Vec<_>, Vec<_>) =
-        rest.into_iter().partition(|l| matches!(l.cause, Cause::Update { .. }));
     off_their_node(t, index, &progress, &forced, draft);
-    let mut updates = updates;
     updates.sort_by_key(|l| (l.best.task.serving(), l.best.task.slot));
     let turns = PARALLELISM.saturating_sub(progress.busy);
-    for leaving in updates.iter().take(turns) {
-        replace(t, index, leaving, draft);
+    let later = updates.split_off(turns.min(updates.len()));
+    for leaving in later.iter().filter(|l| settled(t, g, &l.best)) {
+        make_way(t, leaving, draft);
+    }
+    let next: Vec<_> = begun.into_iter().chain(updates).collect();
+    if next.is_empty() {
+        return;
+    }
+    let held = depends::before_update(t, index, draft);
+    for leaving in &next {
+        match &held {
+            Some(reason) => draft.wait(g.service.id, leaving.best.task.slot, reason.clone()),
+            None => replace(t, index, leaving, draft),
+        }
     }
 }
 
-/// Whether a slot to be updated has had its turn: a task of the current generation was tried.
+/// Whether a copy leaves for a newer one, not for another node.
+fn is_update(cause: &Cause) -> bool {
+    matches!(cause, Cause::Update { .. } | Cause::RestartedWith(_))
+}
+
+/// Whether a slot to be updated has had its turn: a task that is not out of date was tried.
 fn has_begun(g: &Group<'_>, leaving: &Leaving<'_, '_>) -> bool {
-    matches!(leaving.cause, Cause::Update { .. })
-        && leaving.copies.last().is_some_and(|h| g.current(h.task))
+    leaving.copies.last().is_some_and(|h| g.fresh(h.task))
 }
 
 /// Drained nodes and broken constraints. Starting first risks nothing. What holds data goes at once,

@@ -4,7 +4,7 @@
 use crate::lost::{Standing, standing};
 use crate::place::satisfies;
 use crate::tables::{Group, Held, Tables, last_word};
-use model::{Availability, Cause, Node, Readiness, Slot, Wanted};
+use model::{Availability, Cause, Mode, Node, Readiness, Slot, Wanted};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Which slots of a service there are to be.
@@ -20,7 +20,12 @@ pub(crate) struct Wish<'g, 'a> {
 
 /// Which slots of a service there are to be.
 pub(crate) fn wish<'g, 'a>(t: &Tables<'a>, g: &'g Group<'a>) -> Wish<'g, 'a> {
-    if g.service.global() { each_node(t, g) } else { a_number(t, g) }
+    match g.spec.mode {
+        Mode::Global | Mode::GlobalJob => each_node(t, g),
+        Mode::ReplicatedJob { .. } => each_number(g),
+        Mode::Replicated { .. } if !g.mates.is_empty() => each_number(g),
+        Mode::Replicated { .. } => a_number(t, g),
+    }
 }
 
 /// Whether a slot is in use: a task of it is wanted, or ended by itself.
@@ -57,7 +62,7 @@ fn a_number<'g, 'a>(t: &Tables<'a>, g: &'g Group<'a>) -> Wish<'g, 'a> {
 fn is_returning(g: &Group<'_>, copies: &[Held<'_>]) -> bool {
     let Some(last) = last_word(copies).map(|h| h.task) else { return false };
     let record = g.service.slots.get(&last.slot);
-    record.is_some_and(|r| r.after == Some(last.id)) || !last.state.ended() || !g.current(last)
+    record.is_some_and(|r| r.after == Some(last.id)) || !last.state.ended() || !g.fresh(last)
 }
 
 /// Fills up to `scale` slots: those that are returning, then the smallest free numbers.
@@ -82,7 +87,26 @@ fn fill<'g, 'a>(
     }
 }
 
-fn tasks_in<'g, 'a>(g: &'g Group<'a>, slot: Slot) -> &'g [Held<'a>] {
+/// Where the numbers count, they are 1 to as many as are asked for: each part of a job is done once, and of
+/// services that belong together copy `k` of one needs copy `k` of the other.
+fn each_number<'g, 'a>(g: &'g Group<'a>) -> Wish<'g, 'a> {
+    let mut wish = Wish::default();
+    for copies in g.slots().filter(|copies| in_use(copies)) {
+        match copies[0].slot {
+            Slot::Number(n) if n <= g.service.scale => wish.kept.push(copies),
+            _ => wish.surplus.push((copies, Cause::ScaledDown)),
+        }
+    }
+    for slot in (1..=g.service.scale).map(Slot::Number) {
+        let copies = tasks_in(g, slot);
+        if !in_use(copies) {
+            wish.missing.push((slot, copies));
+        }
+    }
+    wish
+}
+
+pub(crate) fn tasks_in<'g, 'a>(g: &'g Group<'a>, slot: Slot) -> &'g [Held<'a>] {
     let from = g.tasks.partition_point(|h| h.slot < slot);
     let len = g.tasks[from..].partition_point(|h| h.slot == slot);
     &g.tasks[from..from + len]

@@ -3,11 +3,13 @@
 
 use crate::Reason;
 use crate::draft::{Draft, Opening};
+use crate::jobs;
 use crate::lost::{Standing, out_of_reach, settled, standing, watched_until};
 use crate::restart::{gate, unhealthy};
 use crate::rollout::{Leaving, Progress, turns};
 use crate::scale::wish;
 use crate::tables::{Group, Held, Tables, last_word};
+use crate::together;
 use model::{Availability, Cause, Readiness, Slot, TaskId, TaskState, Time, UpdateOrder, Wanted};
 use std::cmp::Reverse;
 
@@ -22,7 +24,10 @@ pub(crate) fn decide(t: &Tables<'_>, index: usize, draft: &mut Draft) {
     }
     let wish = wish(t, g);
     for (copies, cause) in &wish.surplus {
-        give_up(copies, cause, draft);
+        give_up(g, copies, cause, draft);
+    }
+    if g.spec.mode.job() {
+        return jobs::decide(t, index, wish, draft);
     }
     let mut progress = Progress::default();
     for copies in wish.kept {
@@ -35,9 +40,9 @@ pub(crate) fn decide(t: &Tables<'_>, index: usize, draft: &mut Draft) {
 }
 
 /// Takes back the wish for every live task, and for the last one where it ended by itself, so that nothing
-/// follows it.
-fn give_up(copies: &[Held<'_>], cause: &Cause, draft: &mut Draft) {
-    let last = last_word(copies).map(|h| h.task.id);
+/// follows it. What a job has done stays done.
+fn give_up(g: &Group<'_>, copies: &[Held<'_>], cause: &Cause, draft: &mut Draft) {
+    let last = last_word(copies).map(|h| h.task.id).filter(|_| !g.spec.mode.job());
     for task in copies.iter().map(|h| h.task).filter(|task| task.wanted == Wanted::Run) {
         if task.live() || Some(task.id) == last {
             draft.stop(task.id, cause.clone());
@@ -46,7 +51,7 @@ fn give_up(copies: &[Held<'_>], cause: &Cause, draft: &mut Draft) {
 }
 
 /// A slot that stays: looks after its best task, and fills it when it has none.
-fn keep<'g, 'a>(
+pub(crate) fn keep<'g, 'a>(
     t: &Tables<'_>,
     index: usize,
     copies: &'g [Held<'a>],
@@ -61,6 +66,11 @@ fn keep<'g, 'a>(
         let slot = copies[0].slot;
         return fill(t, index, slot, copies, progress, draft);
     };
+    if let Some(with) = together::outlived(t, g, best) {
+        progress.busy += 1;
+        progress.moving += 1;
+        return draft.stop(best.task.id, Cause::RestartedWith(with));
+    }
     let ready = t.nodes[best.node].readiness == Readiness::Ready;
     if ready && best.task.state == TaskState::Running && !best.task.healthy {
         return ailing(t, g, best, progress, draft);
@@ -131,7 +141,7 @@ fn stop_others(
 }
 
 /// A slot in which nothing counts: opens it, or says why it has to wait.
-fn fill(
+pub(crate) fn fill(
     t: &Tables<'_>,
     index: usize,
     slot: Slot,
@@ -140,7 +150,8 @@ fn fill(
     draft: &mut Draft,
 ) {
     let g = &t.groups[index];
-    let held_back = gate(t, g, slot, copies, draft);
+    let held_back = gate(t, g, slot, copies, draft)
+        .filter(|reason| *reason != Reason::Completed || !together::is_missed(t, g, slot));
     let failing = held_back.as_ref().is_some_and(|reason| *reason != Reason::Completed);
     let reason = held_back.or_else(|| blocked(t, g, copies));
     let stopping = matches!(reason, Some(Reason::Stopping { .. }));
@@ -158,9 +169,10 @@ fn fill(
     }
 }
 
-/// Whether a slot was emptied to be filled with the current generation.
+/// Whether a slot was emptied to be filled with the current generation. A copy out of reach does not tell.
 fn is_updating(g: &Group<'_>, copies: &[Held<'_>]) -> bool {
-    last_word(copies).is_some_and(|h| h.task.wanted == Wanted::Stop && !g.current(h.task))
+    let newest = copies.iter().rev().find(|h| !h.task.live());
+    newest.is_some_and(|h| h.task.wanted == Wanted::Stop && !g.fresh(h.task))
 }
 
 /// What of a slot's earlier tasks keeps a new one from starting: one that stops first and has not
@@ -227,6 +239,8 @@ fn cause(t: &Tables<'_>, g: &Group<'_>, copies: &[Held<'_>]) -> Cause {
         Cause::Update { generation: g.service.generation }
     } else if task.wanted == Wanted::Run {
         Cause::Ended(task.id)
+    } else if let Some((_, with)) = g.renewed.filter(|_| !g.fresh(task)) {
+        Cause::RestartedWith(with.clone())
     } else if accounted {
         Cause::Unhealthy(task.id)
     } else if node.availability == Availability::Drain {

@@ -3,7 +3,7 @@
 
 use crate::Settings;
 use crate::lost::{calm, sound};
-use model::{Node, NodeId, Service, ServiceId, ServiceSpec, Slot, State, Task, Time};
+use model::{Node, NodeId, Service, ServiceId, ServiceName, ServiceSpec, Slot, State, Task, Time};
 
 /// A task, and what most of the pass asks of it: most tasks are calm, and are never looked at again.
 #[derive(Clone, Copy)]
@@ -35,6 +35,13 @@ pub(crate) struct Group<'a> {
     pub(crate) tasks: Vec<Held<'a>>,
     /// Memory that its tasks are observed to use, and how many tasks that is.
     pub(crate) observed: (u64, u64),
+    /// Log index at which a service that it restarts with was updated last, and which one.
+    pub(crate) renewed: Option<(u64, &'a ServiceName)>,
+    /// Services that its copies are built upon, by index.
+    pub(crate) upon: Vec<usize>,
+    /// Services that belong together with it, by index: what it is built upon, what is built upon it, and
+    /// so on.
+    pub(crate) mates: Vec<usize>,
 }
 
 impl<'a> Group<'a> {
@@ -54,6 +61,12 @@ impl<'a> Group<'a> {
     /// Whether the task runs the current generation.
     pub(crate) fn current(&self, task: &Task) -> bool {
         task.generation == self.service.generation
+    }
+
+    /// Whether the task is of the current generation, and made after the services it restarts with were
+    /// updated.
+    pub(crate) fn fresh(&self, task: &Task) -> bool {
+        self.current(task) && self.renewed.is_none_or(|(at, _)| task.id.index > at)
     }
 }
 
@@ -76,9 +89,14 @@ impl<'a> Tables<'a> {
             spec: service.spec(),
             tasks: Vec::new(),
             observed: (0, 0),
+            renewed: None,
+            upon: Vec::new(),
+            mates: Vec::new(),
         };
         let groups = state.services.values().map(group).collect();
         let mut tables = Self { state, now, settings, nodes, groups };
+        crate::depends::note_renewals(&mut tables);
+        crate::together::note_mates(&mut tables);
         tables.sort_in_tasks();
         tables
     }
@@ -104,7 +122,8 @@ impl<'a> Tables<'a> {
                 task,
                 slot: task.slot,
                 node,
-                calm: sound[node] && calm(self.now, group, on, task),
+                // Whether one that is built upon others may stay is for them to say.
+                calm: group.upon.is_empty() && sound[node] && calm(self.now, group, on, task),
                 holds,
                 unread: holds && task.running_since.is_none_or(|since| since >= on.facts_at),
             });
@@ -112,6 +131,11 @@ impl<'a> Tables<'a> {
         for group in &mut self.groups {
             group.tasks.sort_by_key(|h| h.slot);
         }
+    }
+
+    /// Index of the service of this name in the project of another.
+    pub(crate) fn neighbour(&self, of: &Service, name: &ServiceName) -> Option<usize> {
+        self.group_of(*self.state.projects.get(&of.project)?.services.get(name)?)
     }
 
     /// Index of a service.

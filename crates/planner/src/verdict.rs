@@ -7,10 +7,10 @@
 use crate::reason::Bytes;
 use crate::{Plan, Reason, Settings, Why, plan};
 use model::{
-    Command, Entry, NodeId, NodeName, Readiness, Report, ServiceId, State, TaskState, TaskStatus,
-    Time, WallTime, Wanted,
+    Command, Dependency, DependencyCondition, Entry, NodeId, NodeName, Readiness, Report,
+    RestartCondition, ServiceId, State, TaskState, TaskStatus, Time, WallTime, Wanted,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -151,12 +151,16 @@ fn settle(state: &mut State, mut now: Time, settings: &Settings) -> (Time, Plan)
 /// Every ready node does what its tasks are wanted to do.
 fn obey(state: &mut State, now: Time) -> bool {
     let mut reports: BTreeMap<NodeId, Vec<TaskStatus>> = BTreeMap::new();
+    let ends = those_that_end(state);
     for task in state.tasks.values().filter(|t| !t.state.ended()) {
         let node = state.nodes.get(&task.node);
         if !node.is_some_and(|n| n.readiness == Readiness::Ready && n.facts.engine_ready) {
             continue;
         }
         let to = match task.wanted {
+            Wanted::Run if task.serving() && ends.contains(&task.service) => {
+                TaskState::Exited { code: 0 }
+            }
             Wanted::Run if task.serving() => continue,
             Wanted::Run => TaskState::Running,
             Wanted::Stop => TaskState::Exited { code: 0 },
@@ -175,6 +179,19 @@ fn obey(state: &mut State, now: Time) -> bool {
         apply(state, now, Command::Report(Report { node, statuses, deleted_volumes: Vec::new() }));
     }
     any
+}
+
+/// Services whose copies are expected to end well: jobs, and those whose completion another waits for. What
+/// is started again after that runs on.
+fn those_that_end(state: &State) -> BTreeSet<ServiceId> {
+    let jobs = state.services.values().filter(|s| s.spec().mode.job()).map(|s| s.id);
+    let awaited = state.services.values().flat_map(|service| {
+        let completed = |d: &&Dependency| d.condition == DependencyCondition::Completed;
+        let named = |d: &Dependency| state.service(&service.project, &d.service);
+        let others = service.spec().depends_on.iter().filter(completed).filter_map(named);
+        others.filter(|s| s.spec().restart_condition() != RestartCondition::Any).map(|s| s.id)
+    });
+    jobs.chain(awaited).collect()
 }
 
 fn apply(state: &mut State, at: Time, command: Command) {

@@ -6,12 +6,12 @@
 mod world;
 
 use model::{
-    Availability, Change, Command, Constraint, ConstraintKey, Facts, NodeId, Port, PortMode,
-    Protocol, Readiness, Role, ServiceSpec, Slot, State, TaskId, TaskState, Wanted,
+    Availability, Change, Command, Constraint, ConstraintKey, DependencyCondition, Facts, NodeId,
+    Port, PortMode, Protocol, Readiness, Role, ServiceSpec, Slot, State, TaskId, TaskState, Wanted,
 };
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
-use world::{GIB, World, global, image, reserving, secs, spec, with_volume};
+use world::{GIB, World, after, global, image, job, reserving, secs, spec, with_volume};
 
 /// Something that happens to a cluster.
 #[derive(Clone, Debug)]
@@ -60,7 +60,7 @@ fn happens() -> impl Strategy<Value = Happens> {
     ]
 }
 
-const SHAPES: usize = 8;
+const SHAPES: usize = 10;
 
 fn shaped(shape: usize, version: u8, replicas: u32) -> ServiceSpec {
     let plain = || spec(replicas);
@@ -90,6 +90,12 @@ fn shaped(shape: usize, version: u8, replicas: u32) -> ServiceSpec {
             spec.placement.spread = vec!["disk".into()];
             spec
         }
+        8 => job(replicas, Some(2)),
+        9 => {
+            let mut spec = after("s0", DependencyCondition::Healthy, plain());
+            spec.depends_on[0].restart = version == 2;
+            spec
+        }
         _ => {
             let mut spec = plain();
             spec.refers_to = vec!["s0".parse().unwrap()];
@@ -108,8 +114,15 @@ impl World {
         match event {
             Happens::Deploy { service, shape, version, replicas } => {
                 // Two services of one project must not want the same host port.
-                let shape = if *shape == 5 && *service != 1 { 0 } else { *shape };
-                self.deploy(&format!("s{service}"), shaped(shape, *version, *replicas));
+                // And none depends on itself.
+                let impossible = *shape == 5 && *service != 1 || *shape == 9 && *service == 0;
+                let shape = if impossible { 0 } else { *shape };
+                let mut spec = shaped(shape, *version, *replicas);
+                let there = self.state.service(&"shop".parse().unwrap(), &"s0".parse().unwrap());
+                for dependency in &mut spec.depends_on {
+                    dependency.required = there.is_some();
+                }
+                self.deploy(&format!("s{service}"), spec);
             }
             Happens::Scale { service, count } => {
                 if !self.state.projects.is_empty() {
@@ -171,6 +184,7 @@ impl World {
         assert_eq!(first, self.plan(), "the same state gives the same plan");
         for change in &first.changes {
             has_a_cause(self, change);
+            comes_after(self, change);
         }
         let count = first.changes.len() as u32;
         if count > 0 {
@@ -207,11 +221,35 @@ fn has_a_cause(w: &World, change: &Change) {
     let in_use: BTreeSet<Slot> =
         w.state.tasks_of(service.id).filter(|t| t.wanted == Wanted::Run).map(|t| t.slot).collect();
     let fewer = !service.global() && in_use.len() > service.scale as usize;
+    let others = || w.state.tasks_in(service.id, task.slot).filter(|t| t.id != task.id);
+    let job = service.spec().mode.job();
+    let done = job && others().any(model::Task::completed);
+    let beyond = job && matches!(task.slot, Slot::Number(n) if n > service.scale);
+    let renewed = |d: &model::Dependency| {
+        let other = w.state.service(&service.project, &d.service);
+        d.restart && other.is_some_and(|o| o.generation > 1 && o.generation_index >= task.id.index)
+    };
+    let restarted = service.spec().depends_on.iter().any(renewed);
     assert!(
-        fewer || wrong_kind || live(Some(task.slot)) > 1,
+        fewer || wrong_kind || done || beyond || restarted || live(Some(task.slot)) > 1,
         "{} is stopped without need: {cause}",
         w.state.replica_name(task)
     );
+}
+
+/// The first copy of a service comes after what it depends on.
+fn comes_after(w: &World, change: &Change) {
+    let Change::Create { service, .. } = change else { return };
+    let service = &w.state.services[service];
+    if w.state.tasks_of(service.id).next().is_some() {
+        return;
+    }
+    for dependency in service.spec().depends_on.iter().filter(|d| d.required) {
+        let other = w.state.service(&service.project, &dependency.service).unwrap();
+        let serving = w.state.tasks_of(other.id).filter(|t| t.serving()).count();
+        let enough = other.global() || serving >= other.scale as usize;
+        assert!(enough, "{} starts before {}", service.full_name(), other.full_name());
+    }
 }
 
 /// What tasks reserve on a node that got new ones fits, and so do the ports they take.
@@ -347,11 +385,15 @@ proptest! {
             w.refresh(n, |f| f.engine_ready = true);
         }
         rest(&mut w);
-        for waiting in &w.plan().waiting {
-            // Only what truly has no place, or may not come back, still waits.
+        let plan = w.plan();
+        let s0 = w.state.service(&"shop".parse().unwrap(), &"s0".parse().unwrap()).map(|s| s.id);
+        let s0_waits = plan.waiting.iter().any(|w| Some(w.service) == s0);
+        for waiting in &plan.waiting {
+            // Only what truly has no place, may not come back, or comes after such, still waits.
             let words = waiting.reason.to_string();
-            let fair = ["completed", "given up", "still being deleted", "lack", "port 9000", "copies already", "copy already"];
-            prop_assert!(fair.iter().any(|f| words.contains(f)), "{}", words);
+            let fair = ["completed", "given up", "still being deleted", "lack", "port 9000", "copies already", "copy already", "turn"];
+            let after = s0_waits && words.contains("waits for s0");
+            prop_assert!(after || fair.iter().any(|f| words.contains(f)), "{}", words);
         }
         for service in w.state.services.values().filter(|s| !s.removed) {
             let live: Vec<_> = w.state.tasks_of(service.id).filter(|t| t.live()).collect();

@@ -50,7 +50,7 @@ pub(crate) enum Happening {
     /// A manager sends views to whom they changed for.
     Push { node: NodeId, life: u64 },
     /// A view arrives.
-    View { node: NodeId, life: u64, from: NodeId, view: Arc<View>, age: Duration },
+    View { node: NodeId, life: u64, session: u64, view: Arc<View>, age: Duration },
     /// A report arrives at the leader.
     Report { node: NodeId, life: u64, number: u64, report: Report },
     /// What became of a report arrives.
@@ -209,8 +209,8 @@ impl Cluster {
             }
             H::Sign { node, life } => self.sign(node, life),
             H::Push { node, life } => self.push_views(node, life),
-            H::View { node, life, from, view, age } => {
-                self.view_arrives(node, life, from, view, age);
+            H::View { node, life, session, view, age } => {
+                self.view_arrives(node, life, session, view, age);
             }
             H::Report { node, life, number, report } => {
                 self.report_arrives(node, life, number, report);

@@ -150,6 +150,9 @@ impl Engine {
         if program.image != ImageAt::Nodes && !self.images.contains(&create.image) {
             return ActionResult::NoImage;
         }
+        if create.shares.iter().any(|s| !self.containers.contains_key(&s.container)) {
+            return ActionResult::Never("no such container".to_owned());
+        }
         let mut writes = Vec::new();
         for mount in &create.mounts {
             let CreateMountSource::Volume { name, must_exist, .. } = &mount.source else {

@@ -32,6 +32,8 @@ pub(crate) struct Daemon {
     pub(crate) agent_wakes: u64,
     pub(crate) member: Option<Member>,
     pub(crate) session: Option<Session>,
+    /// Sessions so far.
+    pub(crate) sessions: u64,
     /// A word of the node about itself is on its way to the log until then.
     pub(crate) refreshing_until: u64,
     /// It is about to stop, as planned.
@@ -53,6 +55,10 @@ pub(crate) struct Member {
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
     pub(crate) manager: NodeId,
+    /// Which one of its daemon it is: what was sent on an earlier one does not arrive on this.
+    pub(crate) number: u64,
+    /// When what was sent last arrives: a stream keeps its order.
+    pub(crate) arrives: u64,
     /// What the last view said, as far as an agent cares.
     pub(crate) sent: Option<Essence>,
 }

@@ -47,6 +47,7 @@ impl Cluster {
             agent_wakes: u64::MAX,
             member,
             session: None,
+            sessions: 0,
             refreshing_until: 0,
             leaving: false,
         });
@@ -211,6 +212,9 @@ impl Cluster {
             Output::Resync => {
                 self.queue.push(self.now + LIST, Happening::Listed { node, life });
             }
+            Output::Event(agent::Event::ViewRefused { reason }) => {
+                self.invariants.refused(self.log.index(), node, &reason);
+            }
             Output::Event(_) => {}
         }
     }
@@ -247,6 +251,12 @@ impl Cluster {
         let line = format!("{node}: {action}: {}", told(&result));
         self.note(&line);
         self.invariants.acted(now, &self.log.state, &self.hosts, node, &action);
+        // A daemon that did not ask hears of it as of everything else that happens.
+        if let ActionResult::Done(Some(container)) = &result
+            && self.hosts.get(&node).is_some_and(|h| h.life != life)
+        {
+            self.announce_container(node, &container.id);
+        }
         if silent {
             self.unanswered(node, life, action);
         } else if self.frozen(node) {

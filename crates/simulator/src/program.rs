@@ -33,7 +33,8 @@ pub(crate) enum ImageAt {
 
 impl Program {
     /// The program of a container. Names of images:
-    /// `crashes` (exit 1 after a second), `ends` (exit 0 after a second), `sick` (its check never passes),
+    /// `crashes` (exit 1 after a second), `ends` (exit 0 after a second), `works` (exit 0 after five),
+    /// `sick` (its check never passes),
     /// `sickens` (its check fails after ten seconds), `stubborn` (has to be killed), `remote` (has to be
     /// pulled), `absent` (is nowhere); all others just run.
     pub(crate) fn of(spec: &ContainerSpec) -> Self {
@@ -50,6 +51,7 @@ impl Program {
         match spec.image.reference.as_str() {
             "crashes" => Self { ends: Some((second, 1)), ..base },
             "ends" => Self { ends: Some((second, 0)), ..base },
+            "works" => Self { ends: Some((second * 5, 0)), ..base },
             "sick" => Self { healthy_in: None, sick_in: Some(second * 3), ..base },
             "sickens" => Self { sick_in: Some(second * 10), ..base },
             "stubborn" => Self { stops_in: None, ..base },

@@ -6,7 +6,7 @@ use crate::invariants::healed;
 use crate::random::Random;
 use crate::trouble::{end, strike};
 use crate::workload::Workload;
-use model::{NodeId, TaskId, Wanted};
+use model::{NodeId, Task, TaskId};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -147,7 +147,8 @@ fn wait_until_whole(cluster: &mut Cluster, limit: u64) -> Result<(), String> {
     }
 }
 
-/// Whether the planner wants nothing now, and expects to want nothing for a while.
+/// Whether the planner wants nothing now, and expects to want nothing for a while: nor is anything under way
+/// that it would follow up.
 fn quiet(cluster: &Cluster) -> bool {
     let state = &cluster.log.state;
     let Some(reign) = cluster.log.reign() else { return false };
@@ -155,13 +156,15 @@ fn quiet(cluster: &Cluster) -> bool {
     let plan = planner::plan(state, now, &cluster.settings);
     let crashes = |s: &model::Service| s.spec().container.image.reference == "crashes";
     let noisy = state.services.values().any(crashes);
-    noisy || plan.changes.is_empty() && plan.wake_at.is_none_or(|at| at > now + CALM)
+    let under_way = |t: &Task| t.holds() && !t.serving();
+    let still = plan.changes.is_empty() && !state.tasks.values().any(under_way);
+    noisy || still && plan.wake_at.is_none_or(|at| at > now + CALM)
 }
 
-/// What no blip may change: which tasks are wanted.
-fn wanted(cluster: &Cluster) -> Vec<TaskId> {
+/// What no blip may change: which tasks live. Forgetting one that ended moves nothing.
+fn live(cluster: &Cluster) -> Vec<TaskId> {
     let tasks = cluster.log.state.tasks.values();
-    tasks.filter(|t| t.wanted == Wanted::Run).map(|t| t.id).collect()
+    tasks.filter(|t| t.live()).map(|t| t.id).collect()
 }
 
 /// A blip below the limits starts and stops nothing, and neither does an election, a planned stop, or a
@@ -171,7 +174,7 @@ fn stay_calm(cluster: &mut Cluster, random: &mut Random) -> Result<(), String> {
     {
         return Ok(());
     }
-    let before = wanted(cluster);
+    let before = live(cluster);
     let nodes: Vec<NodeId> = cluster.hosts.keys().copied().collect();
     let node = random.pick(&nodes).expect("a cluster has nodes");
     match random.between(0, 4) {
@@ -205,8 +208,13 @@ fn stay_calm(cluster: &mut Cluster, random: &mut Random) -> Result<(), String> {
         }
     }
     pass(cluster, 6_000)?;
-    if wanted(cluster) == before {
+    let after = live(cluster);
+    if after == before {
         return Ok(());
     }
-    Err("a blip moved something".to_owned())
+    let only = |these: &[TaskId], those: &[TaskId]| -> Vec<String> {
+        these.iter().filter(|t| !those.contains(t)).map(ToString::to_string).collect()
+    };
+    let (gone, new) = (only(&before, &after), only(&after, &before));
+    Err(format!("a blip moved something: {gone:?} gone, {new:?} new"))
 }

@@ -78,7 +78,9 @@ impl Cluster {
             }
             (Some(manager), _) => {
                 if let Some(daemon) = self.hosts.get_mut(&node).and_then(|h| h.daemon_of(life)) {
-                    daemon.session = Some(Session { manager, sent: None });
+                    daemon.sessions += 1;
+                    let number = daemon.sessions;
+                    daemon.session = Some(Session { manager, number, arrives: 0, sent: None });
                 }
                 self.tell_agent(node, life, Input::Session);
                 self.views_due(manager);
@@ -87,7 +89,8 @@ impl Cluster {
     }
 
     fn confirm(&mut self, node: NodeId, life: u64, manager: NodeId) {
-        let sent = |s: &Session| s.manager == manager && s.sent.is_some();
+        let now = self.now;
+        let sent = |s: &Session| s.manager == manager && s.sent.is_some() && s.arrives <= now;
         let daemon = self.hosts.get(&node).and_then(|h| h.daemon.as_ref());
         let newest = self.log.replicas.get(&manager).map(|r| essence(&r.state, node));
         let session = daemon.and_then(|d| d.session.as_ref());
@@ -146,22 +149,24 @@ impl Cluster {
         }
         let Some(delay) = self.network.call(&mut self.random, manager, node) else { return };
         session.sent = newest;
+        session.arrives = session.arrives.max(self.now + delay.as_millis() as u64);
+        let (at, number) = (session.arrives, session.number);
         // Agents do not look at what all views share.
         let view = Arc::new(state.view_for(node, &State::default().shared()));
         let age = Duration::from_millis(self.contact_age(manager));
-        let at = self.now + delay.as_millis() as u64;
-        self.queue.push(at, Happening::View { node, life, from: manager, view, age });
+        self.queue.push(at, Happening::View { node, life, session: number, view, age });
     }
 
     pub(crate) fn view_arrives(
         &mut self,
         node: NodeId,
         life: u64,
-        from: NodeId,
+        session: u64,
         view: Arc<View>,
         age: Duration,
     ) {
-        if self.session(node) == Some(from) {
+        let daemon = self.hosts.get(&node).and_then(|h| h.daemon.as_ref());
+        if daemon.and_then(|d| d.session.as_ref()).is_some_and(|s| s.number == session) {
             self.tell_agent(node, life, Input::View { view, age });
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::cluster::Cluster;
 use crate::random::Random;
-use crate::scenario::project_spec;
+use crate::scenario::{amend, project_spec};
 use model::{
     Availability, Command, Deploy, NodeId, ProjectName, Remove, Scale, ServiceName, SetNode,
 };
@@ -50,6 +50,8 @@ const KINDS: [Kind; 9] = [
 #[derive(Clone, Debug)]
 pub(crate) struct Workload {
     projects: Vec<Vec<Wish>>,
+    /// What is said of each project beside its document.
+    words: Vec<Vec<String>>,
     nodes: u64,
 }
 
@@ -75,7 +77,8 @@ impl Workload {
             }
         }
         projects.retain(|p| !p.is_empty());
-        Self { projects, nodes }
+        let words = projects.iter().map(|wishes| words(random, wishes)).collect();
+        Self { projects, words, nodes }
     }
 
     pub(crate) fn deploy_all(&mut self, cluster: &mut Cluster) {
@@ -87,7 +90,9 @@ impl Workload {
     fn deploy(&self, cluster: &mut Cluster, number: usize) {
         let name = project_name(number);
         let document = self.document(number);
-        let spec = project_spec(&name, &document).expect("the documents made here are valid");
+        let mut spec = project_spec(&name, &document).expect("the documents made here are valid");
+        let words = self.words[number].iter().map(String::as_str);
+        amend(&mut spec, words).expect("the words made here are valid");
         cluster.ask(Command::Deploy(Deploy { spec, seen: None, logins: BTreeMap::new() }));
     }
 
@@ -97,9 +102,10 @@ impl Workload {
         let mut volumes = String::new();
         for (position, wish) in self.projects[number].iter().enumerate() {
             let name = service_name(position);
+            let replicas = self.projects[number][self.lowest(number, position)].replicas;
             write!(text, "  {name}:\n    environment: {{VERSION: \"{}\"}}\n", wish.version)
                 .expect("a string takes all");
-            text.push_str(&wish.kind.body(number, position, wish.replicas));
+            text.push_str(&wish.kind.body(number, position, replicas));
             if wish.kind == Kind::Data {
                 writeln!(volumes, "  data{position}: {{}}").expect("a string takes all");
             }
@@ -111,10 +117,24 @@ impl Workload {
         text
     }
 
+    /// The service at the bottom of those that one is built upon: its count is that of all.
+    fn lowest(&self, number: usize, position: usize) -> usize {
+        let built_upon = |p: &usize| {
+            let word = p.checked_sub(1).map(|below| shares(*p, below));
+            word.is_some_and(|word| self.words[number].contains(&word))
+        };
+        let mut lowest = position;
+        while built_upon(&lowest) {
+            lowest -= 1;
+        }
+        lowest
+    }
+
     /// Somebody changes their mind.
     pub(crate) fn change_something(&mut self, cluster: &mut Cluster, random: &mut Random) {
         let number = random.between(0, self.projects.len() as u64 - 1) as usize;
         let position = random.between(0, self.projects[number].len() as u64 - 1) as usize;
+        let position = self.lowest(number, position);
         let nodes: Vec<NodeId> = cluster.hosts.keys().copied().collect();
         let node = random.pick(&nodes).expect("a cluster has nodes");
         let most = limit(self.projects[number][position].kind, self.nodes).min(8);
@@ -168,6 +188,44 @@ fn limit(kind: Kind, nodes: u64) -> u64 {
         Kind::HostPort => nodes,
         _ => u64::MAX,
     }
+}
+
+fn shares(position: usize, with: usize) -> String {
+    format!("s{position}+s{with}=network")
+}
+
+/// Some of what ends is a job, and some services depend on one before them.
+fn words(random: &mut Random, wishes: &[Wish]) -> Vec<String> {
+    let mut words = Vec::new();
+    for (position, wish) in wishes.iter().enumerate() {
+        if wish.kind == Kind::Ends && random.per_mille(500) {
+            words.push(format!("s{position}=job:/{}", random.between(1, 4)));
+        }
+        let before = &wishes[..position];
+        let alike = |other: &Wish| {
+            let plain = |w: &Wish| matches!(w.kind, Kind::Plain | Kind::Checked | Kind::Published);
+            plain(wish) && plain(other) && wish.replicas == other.replicas
+        };
+        if std::env::var_os("NOSHARE").is_none()
+            && before.last().is_some_and(|other| alike(other) && random.per_mille(700))
+        {
+            words.push(shares(position, position - 1));
+            continue;
+        }
+        if before.is_empty() || !random.per_mille(400) {
+            continue;
+        }
+        let on = random.between(0, before.len() as u64 - 1) as usize;
+        let condition = match before[on].kind {
+            Kind::Ends => "completed",
+            _ if random.per_mille(500) => "started",
+            _ => "healthy",
+        };
+        let optional = if random.per_mille(300) { ",optional" } else { "" };
+        let restart = if random.per_mille(300) { ",restart" } else { "" };
+        words.push(format!("s{position}:s{on}={condition}{optional}{restart}"));
+    }
+    words
 }
 
 fn project_name(number: usize) -> ProjectName {

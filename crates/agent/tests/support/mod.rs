@@ -60,6 +60,7 @@ pub(crate) fn with_spec(n: u64, spec: ServiceSpec) -> Assignment {
         spec: Arc::new(spec),
         volumes: BTreeMap::new(),
         established: BTreeSet::new(),
+        shares: Vec::new(),
         login: None,
     }
 }
@@ -73,7 +74,12 @@ pub(crate) fn stateful(n: u64) -> Assignment {
     let mut spec = spec();
     let volume: model::VolumeName = "data".parse().unwrap();
     let source = MountSource::Volume(volume.clone());
-    spec.container.mounts = vec![Mount { source, target: "/data".into(), read_only: false, options: model::MountOptions::default() }];
+    spec.container.mounts = vec![Mount {
+        source,
+        target: "/data".into(),
+        read_only: false,
+        options: model::MountOptions::default(),
+    }];
     let mut task = with_spec(n, spec);
     task.volumes.insert(volume, VolumeSpec::default());
     task

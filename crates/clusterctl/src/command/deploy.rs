@@ -188,7 +188,7 @@ fn preview(spec: &ProjectSpec, now: &[ServiceSummary]) -> Vec<String> {
 
 fn goal(spec: &ProjectSpec, reply: &DeployReply) -> Goal {
     let may_end = spec.services.iter().filter_map(|(name, service)| {
-        let ending = match service.restart.condition {
+        let ending = match service.restart_condition() {
             RestartCondition::Any => return None,
             RestartCondition::OnFailure => Ending::Retried,
             RestartCondition::Never => Ending::Final,

@@ -5,7 +5,7 @@ use model::{
     Availability, Mode, Node, NodeId, Port, PortMode, Protocol, Readiness, Service, Slot, State,
     Task, TaskState, Time, Wanted,
 };
-use planner::{Plan, Waiting};
+use planner::{Plan, Reason, Waiting};
 use std::collections::BTreeMap;
 
 /// What a summary is made from.
@@ -93,7 +93,9 @@ impl Subject<'_> {
 
     fn waiting(&self) -> BTreeMap<model::ServiceId, Vec<&Waiting>> {
         let mut by_service: BTreeMap<_, Vec<&Waiting>> = BTreeMap::new();
-        for waiting in &self.plan.waiting {
+        // What has completed waits for nothing.
+        let waits = |w: &&Waiting| w.reason != Reason::Completed;
+        for waiting in self.plan.waiting.iter().filter(waits) {
             by_service.entry(waiting.service).or_default().push(waiting);
         }
         by_service
@@ -107,9 +109,10 @@ impl Subject<'_> {
         v1::ServiceSummary {
             project: service.project.to_string(),
             name: service.name.to_string(),
-            mode: if service.global() { "global" } else { "replicated" }.into(),
+            mode: mode(spec.mode).into(),
             image: spec.container.image.reference.clone(),
             wanted: self.wanted(service),
+            completed: service.slots.values().filter(|r| r.completed && r.given_up).count() as u32,
             running: running.len() as u32,
             healthy: count(|t| t.healthy),
             updated: running.iter().filter(|t| t.generation == service.generation).count() as u32,
@@ -126,20 +129,21 @@ impl Subject<'_> {
         }
     }
 
-    /// Copies that there should be; of a global service, one for each node that is not drained.
+    /// Copies that there should be, those that have completed included; of a global service, one for each node
+    /// that is not drained.
     fn wanted(&self, service: &Service) -> u32 {
-        match service.spec().mode {
-            _ if service.removed => 0,
-            Mode::Replicated { .. } => service.scale,
-            Mode::Global => {
-                let takes = |n: &&Node| {
-                    planner::admits(self.state, service, n.id)
-                        && n.availability != Availability::Drain
-                        && n.readiness != Readiness::Lost
-                };
-                self.state.nodes.values().filter(takes).count() as u32
-            }
+        if service.removed {
+            return 0;
         }
+        if !service.global() {
+            return service.scale;
+        }
+        let takes = |n: &&Node| {
+            planner::admits(self.state, service, n.id)
+                && n.availability != Availability::Drain
+                && n.readiness != Readiness::Lost
+        };
+        self.state.nodes.values().filter(takes).count() as u32
     }
 
     fn reachable_running(&self, task: &Task) -> bool {
@@ -233,6 +237,15 @@ impl Subject<'_> {
             current: true,
             ..v1::ReplicaSummary::default()
         }
+    }
+}
+
+fn mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Replicated { .. } => "replicated",
+        Mode::Global => "global",
+        Mode::ReplicatedJob { .. } => "replicated-job",
+        Mode::GlobalJob => "global-job",
     }
 }
 

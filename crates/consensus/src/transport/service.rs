@@ -3,9 +3,7 @@
 
 use super::pb::raft_server::{Raft, RaftServer};
 use super::pb::{Envelope, Sealed, SnapshotPiece};
-use super::wire::{
-    Append, Appended, AskVote, HandOver, HandedOver, Hello, Voted,
-};
+use super::wire::{Append, Appended, AskVote, HandOver, HandedOver, Hello, Voted};
 use crate::encoding::{self, Blob, seal};
 use crate::error::Fatal;
 use crate::log::Inner;

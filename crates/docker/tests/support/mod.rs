@@ -78,6 +78,7 @@ pub(crate) fn task(engine: &Engine, n: u64, spec: ServiceSpec) -> Assignment {
         spec: Arc::new(spec),
         volumes: BTreeMap::new(),
         established: std::collections::BTreeSet::new(),
+        shares: Vec::new(),
         login: None,
     }
 }

@@ -3,8 +3,10 @@
 //! It cannot fail: what it does not do is [`Outcome::Refused`], decided from the state and the entry
 //! alone, so every manager refuses alike. One file per family of commands.
 
+mod depends;
 mod nodes;
 mod projects;
+mod shares;
 mod tasks;
 
 use crate::limits::{EVENTS, REQUEST_KEPT, REQUESTS};

@@ -1,12 +1,13 @@
 //! Commands about projects: deploying, scaling, removing.
 
-use super::Now;
+use super::{Now, depends, shares};
 use crate::limits::{PROJECTS, REPLICAS, RESERVED_PORTS, SERVICES_PER_PROJECT};
 use crate::{
-    Deploy, Event, Mode, Outcome, Port, PortMode, Project, ProjectName, Refusal, Remove, Scale,
-    Service, ServiceId, ServiceName, ServiceSpec, State, Volume, VolumeKey,
+    Deploy, Event, Outcome, Port, PortMode, Project, ProjectName, Refusal, Remove, Scale, Service,
+    ServiceId, ServiceName, ServiceSpec, State, Volume, VolumeKey,
 };
 use imbl::{OrdMap, OrdSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 type Applied = Result<Outcome, Refusal>;
@@ -17,6 +18,10 @@ impl State {
         self.refuse_moved(name, deploy.seen)?;
         self.refuse_limits(deploy)?;
         self.refuse_ports(deploy)?;
+        depends::refuse(&deploy.spec.services)?;
+        let counts = shares::counts(&deploy.spec.services, |service| {
+            self.service(name, service).filter(|s| !s.global()).map(|s| s.scale)
+        })?;
         let mut project = self.projects.get(name).cloned().unwrap_or_else(|| Project {
             name: name.clone(),
             generation: 0,
@@ -48,11 +53,12 @@ impl State {
                 None => new_service_id(now, position),
             };
             project.services.insert(service.clone(), id);
-            let (is_new, counts) = self.wish(now, id, &project, service, spec);
+            let asked = counts.get(service).copied().flatten();
+            let (is_new, moved) = self.wish(now, id, &project, service, spec, asked);
             if is_new {
                 changed.push(service.clone());
             }
-            scaled.extend(counts.map(|(from, to)| (service.clone(), from, to)));
+            scaled.extend(moved.map(|(from, to)| (service.clone(), from, to)));
         }
         self.projects.insert(name.clone(), project);
         Ok(Outcome::Accepted { generation, scaled, changed })
@@ -67,11 +73,8 @@ impl State {
         project: &Project,
         name: &ServiceName,
         spec: &Arc<ServiceSpec>,
+        asked: Option<u32>,
     ) -> (bool, Option<(u32, u32)>) {
-        let asked = match spec.mode {
-            Mode::Replicated { replicas } => replicas,
-            Mode::Global => None,
-        };
         let Some(mut service) = self.services.get(&id).cloned() else {
             let service = Service {
                 id,
@@ -79,6 +82,7 @@ impl State {
                 name: name.clone(),
                 generation: 1,
                 generation_at: now.at,
+                generation_index: now.index,
                 specs: OrdMap::unit(1, Arc::clone(spec)),
                 scale: asked.unwrap_or(1),
                 removed: false,
@@ -91,6 +95,7 @@ impl State {
         if is_new {
             service.generation += 1;
             service.generation_at = now.at;
+            service.generation_index = now.index;
             service.slots = OrdMap::new();
         }
         service.specs.insert(service.generation, Arc::clone(spec));
@@ -113,7 +118,7 @@ impl State {
             .ok_or_else(|| Refusal::NoProject(scale.project.clone()))?;
         self.refuse_moved(&scale.project, scale.seen)?;
         let mut wishes = Vec::new();
-        for (name, count) in &scale.counts {
+        for (name, count) in &self.counts_of_all(&project, scale)? {
             let service = self.service(&scale.project, name).ok_or_else(|| Refusal::NoService {
                 project: scale.project.clone(),
                 service: name.clone(),
@@ -142,6 +147,28 @@ impl State {
         let generation = project.generation;
         self.projects.insert(scale.project.clone(), project);
         Ok(Outcome::Accepted { generation, scaled, changed: Vec::new() })
+    }
+
+    /// The counts asked for, those of services that belong together included.
+    fn counts_of_all(
+        &self,
+        project: &Project,
+        scale: &Scale,
+    ) -> Result<BTreeMap<ServiceName, u32>, Refusal> {
+        let specs = project.services.iter().filter_map(|(name, id)| {
+            self.services.get(id).map(|service| (name, &**service.spec()))
+        });
+        let together = shares::together(specs);
+        let mut counts = scale.counts.clone();
+        for (name, count) in &scale.counts {
+            for other in together.get(name).into_iter().flatten() {
+                if *counts.entry((*other).clone()).or_insert(*count) != *count {
+                    let (one, other) = (name.clone(), (*other).clone());
+                    return Err(Refusal::SharesApart { one, other });
+                }
+            }
+        }
+        Ok(counts)
     }
 
     pub(super) fn remove(&mut self, now: Now, remove: &Remove) -> Applied {
@@ -187,7 +214,7 @@ impl State {
         if deploy.spec.services.len() > SERVICES_PER_PROJECT {
             return Err(limit("services in one project", SERVICES_PER_PROJECT));
         }
-        let too_many = |s: &Arc<ServiceSpec>| matches!(s.mode, Mode::Replicated { replicas: Some(n) } if n > REPLICAS);
+        let too_many = |s: &Arc<ServiceSpec>| s.mode.count().is_some_and(|n| n > REPLICAS);
         if deploy.spec.services.values().any(too_many) {
             return Err(limit("replicas of one service", REPLICAS as usize));
         }
@@ -245,6 +272,7 @@ impl ServiceSpec {
         self.container == other.container
             && self.resources == other.resources
             && self.networks == other.networks
+            && self.shares_with == other.shares_with
             && host_ports(self) == host_ports(other)
     }
 }

@@ -118,7 +118,9 @@ impl State {
         else {
             return false;
         };
-        let Some(node) = self.tasks.get(task).map(|t| t.node) else { return false };
+        let Some((node, completed)) = self.tasks.get(task).map(|t| (t.node, t.completed())) else {
+            return false;
+        };
         let Some(service) = self.services.get_mut(service) else { return false };
         let record: &mut SlotRecord = service.slots.entry(*slot).or_default();
         if record.after.is_some_and(|after| after >= *task) {
@@ -129,6 +131,7 @@ impl State {
         record.restarts += u32::from(*restart);
         record.not_before = *not_before;
         record.given_up = *give_up;
+        record.completed = completed;
         match failed_here {
             0 => record.failed_on.remove(&node),
             n => record.failed_on.insert(node, *n),

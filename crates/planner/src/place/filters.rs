@@ -4,14 +4,21 @@
 use super::ask::Ask;
 use super::room::Room;
 use crate::Why;
+use crate::lost::heard_from;
 use crate::tables::Tables;
 use model::limits::TASKS_PER_NODE;
 use model::{Availability, Constraint, ConstraintKey, Node, Readiness, ServiceSpec};
 use std::sync::Arc;
 
-/// What closes a node to everything new.
-const CLOSED: [fn(&Tables<'_>, &Node) -> Option<Why>; 6] =
-    [silent, drained_or_paused, away, engine_out, unsteady, disk_pressure];
+/// Refuses a node to everything new, or has nothing against it.
+type Gate = fn(&Tables<'_>, &Node) -> Option<Why>;
+
+/// What closes a node to what could go elsewhere.
+const CLOSED: [Gate; 6] = [silent, drained_or_paused, away, engine_out, unsteady, disk_pressure];
+
+/// What closes a node to what can go nowhere else.
+const CLOSED_TO_BOUND: [Gate; 6] =
+    [silent, drained_or_paused, away, engine_out, unheard, disk_pressure];
 
 /// Refuses the node at an index, or has nothing against it.
 type Filter = fn(&Ask<'_, '_>, &Room<'_>, usize) -> Option<Why>;
@@ -19,7 +26,7 @@ type Filter = fn(&Ask<'_, '_>, &Room<'_>, usize) -> Option<Why>;
 /// What closes a node to one service, whatever the slot.
 const UNFIT: [Filter; 6] = [constraint, max_replicas, host_port, cpus, memory, full];
 
-/// Why a node takes nothing at all, if it does not.
+/// Why a node takes nothing that could go elsewhere, if it does not.
 pub(crate) fn closed(t: &Tables<'_>, node: &Node) -> Option<Why> {
     CLOSED.iter().find_map(|filter| filter(t, node))
 }
@@ -28,8 +35,51 @@ pub(crate) fn closed(t: &Tables<'_>, node: &Node) -> Option<Why> {
 pub(crate) fn refusal(ask: &Ask<'_, '_>, room: &Room<'_>, node: usize) -> Option<Why> {
     match &room.rows[node].closed {
         Some(why) => Some(why.clone()),
-        None => UNFIT.iter().find_map(|filter| filter(ask, room, node)),
+        None => unfit(ask, room, node),
     }
+}
+
+/// Why a node does not take a copy that can go nowhere else, if it does not. The longer wait of a node
+/// that is lost again and again keeps others away from it; this one would only be down for longer.
+pub(crate) fn refusal_of_bound(
+    t: &Tables<'_>,
+    ask: &Ask<'_, '_>,
+    room: &Room<'_>,
+    node: usize,
+) -> Option<Why> {
+    let closed = CLOSED_TO_BOUND.iter().find_map(|filter| filter(t, room.nodes[node]));
+    closed.or_else(|| unfit(ask, room, node))
+}
+
+fn unfit(ask: &Ask<'_, '_>, room: &Room<'_>, node: usize) -> Option<Why> {
+    UNFIT.iter().find_map(|filter| filter(ask, room, node))
+}
+
+/// Why a node that takes a copy does not take those that belong to it too, if it does not.
+pub(crate) fn refusal_of_group(
+    t: &Tables<'_>,
+    ask: &Ask<'_, '_>,
+    room: &Room<'_>,
+    mates: &[usize],
+    node: usize,
+) -> Option<Why> {
+    let (row, on) = (&room.rows[node], room.nodes[node]);
+    let (mut need, mut cpus) = (0, 0);
+    for g in std::iter::once(ask.g).chain(mates.iter().map(|mate| &t.groups[*mate])) {
+        if let Some(broken) = g.spec.placement.constraints.iter().find(|c| !holds(on, c)) {
+            return Some(Why::Constraint { rule: rule(broken) });
+        }
+        let taken = |p: &&model::Port| row.ports.contains(&(p.published, p.protocol));
+        if let Some(port) = g.spec.host_ports().find(taken) {
+            return Some(Why::Port { port: port.published });
+        }
+        need += g.spec.resources.reserved_memory;
+        cpus += g.spec.resources.reserved_milli_cpus;
+    }
+    if cpus > row.milli_cpus {
+        return Some(Why::Cpus { need: cpus, free: row.milli_cpus });
+    }
+    (need > row.memory).then_some(Why::Memory { need, free: row.memory })
 }
 
 /// Whether a node takes another copy.
@@ -64,6 +114,10 @@ fn engine_out(_: &Tables<'_>, node: &Node) -> Option<Why> {
 fn unsteady(t: &Tables<'_>, node: &Node) -> Option<Why> {
     let from = node.trusted_from(t.settings.steady, t.settings.steady_max);
     (t.now < from).then_some(Why::Unsteady)
+}
+
+fn unheard(t: &Tables<'_>, node: &Node) -> Option<Why> {
+    (t.now < heard_from(t, node)).then_some(Why::Unsteady)
 }
 
 fn disk_pressure(_: &Tables<'_>, node: &Node) -> Option<Why> {

@@ -12,18 +12,21 @@ mod refers;
 mod room;
 
 pub(crate) use filters::{closed, satisfies};
+pub(crate) use room::Room;
 
-use crate::Reason;
+use crate::depends;
 use crate::draft::{Draft, Opening};
 use crate::tables::Tables;
+use crate::together;
+use crate::{Reason, Why};
 use ask::Ask;
 use model::{Change, Slot, VolumeKey};
 use rank::Ranked;
 use refers::Refers;
-use room::Room;
 use std::collections::BTreeMap;
 
-/// Finds nodes for all openings of the draft: services that others refer to come before those.
+/// Finds nodes for all openings of the draft: services that others refer to or depend on come before those.
+/// Those whose dependencies are not ready wait instead.
 pub(crate) fn openings(t: &Tables<'_>, draft: &mut Draft) {
     if draft.openings.is_empty() {
         return;
@@ -33,13 +36,24 @@ pub(crate) fn openings(t: &Tables<'_>, draft: &mut Draft) {
         by_group.entry(opening.group).or_default().push(opening);
     }
     let groups: Vec<usize> = by_group.keys().copied().collect();
-    let (mut room, refers) = (Room::new(t), Refers::new(t));
-    for group in refers.referred_first(&groups) {
+    let (mut room, refers) = (None, Refers::new(t));
+    for group in depends::needed_first(t, &refers.referred_first(&groups)) {
         if !draft.fits(1) {
             return;
         }
         let openings = by_group.remove(&group).unwrap_or_default();
-        Batch::new(t, &mut room, &refers, group).run(openings, draft);
+        if let Some(reason) = depends::before_start(t, group, draft) {
+            all_wait(t, &openings, &reason, draft);
+            continue;
+        }
+        let room = room.get_or_insert_with(|| Room::new(t));
+        Batch::new(t, room, &refers, group).run(openings, draft);
+    }
+}
+
+fn all_wait(t: &Tables<'_>, openings: &[Opening], reason: &Reason, draft: &mut Draft) {
+    for opening in openings {
+        draft.wait(t.groups[opening.group].service.id, opening.slot, reason.clone());
     }
 }
 
@@ -76,8 +90,14 @@ impl<'r, 'a> Batch<'r, 'a> {
 
     /// A node for one opening.
     fn find(&mut self, opening: &Opening) -> Result<usize, Reason> {
+        if let Some(reason) = together::before_start(self.t, self.ask.g, opening.slot) {
+            return Err(reason);
+        }
         if let Slot::Node(id) = opening.slot {
             return self.on_its_node(self.t.node_of(id));
+        }
+        if !self.ask.g.mates.is_empty() {
+            return self.with_mates(opening);
         }
         if let Some((volume, node)) = home::of(self.t, self.room, self.ask.g)? {
             return self.at_home(volume, node);
@@ -87,17 +107,71 @@ impl<'r, 'a> Batch<'r, 'a> {
 
     fn on_its_node(&self, node: Option<usize>) -> Result<usize, Reason> {
         let Some(node) = node else { return Err(Reason::gather(std::iter::empty())) };
-        match filters::refusal(&self.ask, self.room, node) {
+        match filters::refusal_of_bound(self.t, &self.ask, self.room, node) {
             None => Ok(node),
             Some(why) => Err(Reason::Pinned { node: self.t.nodes[node].name.clone(), why }),
         }
     }
 
     fn at_home(&self, volume: VolumeKey, node: usize) -> Result<usize, Reason> {
-        match filters::refusal(&self.ask, self.room, node) {
+        match filters::refusal_of_bound(self.t, &self.ask, self.room, node) {
             None => Ok(node),
             Some(why) => Err(Reason::Home { volume, node: self.t.nodes[node].name.clone(), why }),
         }
+    }
+
+    /// The node of what it is built upon; else that of others that belong to it, where it fits; else the best
+    /// one that takes all of them.
+    fn with_mates(&self, opening: &Opening) -> Result<usize, Reason> {
+        let (g, slot) = (self.ask.g, opening.slot);
+        let refused = |node| filters::refusal_of_bound(self.t, &self.ask, self.room, node);
+        let mates = together::lacking(self.room, g, slot);
+        let home = self.home_of_any(&mates)?;
+        if let Some((with, node)) = together::bound_to(self.t, self.room, g, slot) {
+            let elsewhere = home.filter(|(_, home)| *home != node);
+            return match (refused(node), elsewhere) {
+                (None, None) => Ok(node),
+                (Some(why), _) => {
+                    Err(Reason::Beside { with, node: self.t.nodes[node].name.clone(), why })
+                }
+                (None, Some((volume, home))) => {
+                    let node = self.t.nodes[home].name.clone();
+                    let why = Why::Constraint { rule: format!("being beside {with}").into() };
+                    Err(Reason::Home { volume, node, why })
+                }
+            };
+        }
+        if let Some((volume, node)) = home {
+            return self.at_home(volume, node);
+        }
+        let stays = together::staying(self.t, g, slot);
+        match stays.filter(|node| filters::admit(&self.ask, self.room, *node)) {
+            Some(node) => Ok(node),
+            None => self.best_of_group(&mates),
+        }
+    }
+
+    /// The home of the volumes of a service and of those that belong to it.
+    fn home_of_any(&self, mates: &[usize]) -> Result<Option<(VolumeKey, usize)>, Reason> {
+        let own = home::of(self.t, self.room, self.ask.g)?;
+        let others = mates.iter().map(|mate| home::of(self.t, self.room, &self.t.groups[*mate]));
+        own.map_or_else(
+            || others.into_iter().find_map(Result::transpose).transpose(),
+            |own| Ok(Some(own)),
+        )
+    }
+
+    fn best_of_group(&self, mates: &[usize]) -> Result<usize, Reason> {
+        let refusal = |n: usize| {
+            let own = filters::refusal(&self.ask, self.room, n);
+            own.or_else(|| filters::refusal_of_group(self.t, &self.ask, self.room, mates, n))
+        };
+        let nodes = 0..self.t.nodes.len();
+        let takes = nodes.clone().filter(|n| refusal(*n).is_none());
+        takes.min_by_key(|n| rank::full(&self.ask, self.room, *n)).ok_or_else(|| {
+            let name = |mate: &usize| self.t.groups[*mate].service.name.clone();
+            Reason::apart(mates.iter().map(name).collect(), nodes.filter_map(refusal))
+        })
     }
 
     /// The best node from the shared ranking.
@@ -146,6 +220,10 @@ impl<'r, 'a> Batch<'r, 'a> {
             cause: opening.cause.clone(),
         });
         self.room.take(opening.group, g.spec, node);
+        draft.stands.comes(opening.group);
+        if !g.mates.is_empty() {
+            self.room.slots.insert((opening.group, opening.slot), node);
+        }
         self.ask.took(node);
     }
 }

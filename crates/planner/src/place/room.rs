@@ -4,7 +4,7 @@ use super::filters::closed;
 use crate::Why;
 use crate::tables::{Group, Tables};
 use model::limits::UNOBSERVED_MEMORY;
-use model::{Node, Protocol, ServiceSpec, VolumeKey};
+use model::{Node, Protocol, ServiceSpec, Slot, VolumeKey};
 use std::collections::BTreeMap;
 
 /// What one node has left.
@@ -33,6 +33,8 @@ pub(crate) struct Room<'a> {
     pub(crate) charges: Vec<u64>,
     /// Nodes that this plan gave to a service.
     pub(crate) placed: BTreeMap<usize, Vec<usize>>,
+    /// Nodes that this plan gave to slots of services that belong together with others.
+    pub(crate) slots: BTreeMap<(usize, Slot), usize>,
     /// Homes that this plan gave to volumes.
     pub(crate) homes: BTreeMap<VolumeKey, usize>,
 }
@@ -44,6 +46,7 @@ impl<'a> Room<'a> {
             rows: t.nodes.iter().map(|node| Row::empty(t, node)).collect(),
             charges: t.groups.iter().map(charge).collect(),
             placed: BTreeMap::new(),
+            slots: BTreeMap::new(),
             homes: BTreeMap::new(),
         };
         for (index, group) in t.groups.iter().enumerate() {

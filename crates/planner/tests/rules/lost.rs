@@ -1,6 +1,6 @@
 //! Nodes that are silent, away, drained, out of their engine, or back again.
 
-use crate::world::{World, creates, secs, spec, stops, with_volume};
+use crate::world::{World, creates, global, secs, spec, stops, with_volume};
 use model::{Availability, Cause, Change, Constraint, ConstraintKey, Readiness, TaskState};
 
 #[test]
@@ -284,4 +284,29 @@ fn a_replacement_lost_in_its_turn_is_replaced_again() {
     let ready = w.live("web").into_iter().filter(|t| t.state == TaskState::Running).count();
     assert_eq!(ready, 3);
     assert_eq!(w.step(), Vec::<Change>::new());
+}
+
+#[test]
+fn what_can_go_nowhere_else_does_not_wait_out_the_penalty_of_its_node() {
+    let mut w = World::new(3);
+    w.deploy("db", with_volume(spec(1), "data"));
+    w.deploy("each", global());
+    w.run(secs(5));
+    let home = w.live("db")[0].node;
+    let n = (1..=3).find(|n| w.node(*n) == home).unwrap();
+    for _ in 0..4 {
+        w.judge(n, Readiness::Lost);
+        w.run(secs(1));
+        w.judge(n, Readiness::Ready);
+    }
+    for task in w.state.tasks_on(home).map(|t| t.id).collect::<Vec<_>>() {
+        w.exits(task, 255);
+    }
+    w.run(secs(4));
+    assert!(w.live("db").is_empty(), "the node has not been heard for long enough");
+    w.run(secs(2));
+    assert_eq!((w.live("db").len(), w.live("each").len()), (1, 3));
+    w.deploy("web", spec(3));
+    w.settle();
+    assert!(w.live("web").iter().all(|t| t.node != home), "what can go elsewhere does");
 }

@@ -1,11 +1,14 @@
 //! The rules of the planner, one file per question, each as a table of situations and what follows.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
+mod depends;
+mod jobs;
 mod lost;
 mod place;
 mod restart;
 mod rollout;
 mod scale;
+mod together;
 mod verdict;
 mod voters;
 mod world;

@@ -277,3 +277,27 @@ fn old_copies_that_do_not_serve_are_not_waited_for() {
     w.settle();
     assert_eq!(new_ones(&w), 3);
 }
+
+#[test]
+fn a_copy_out_of_reach_does_not_hide_that_its_slot_has_its_turn() {
+    let stop_first = |tag: &str| {
+        let mut spec = image(tag, spec(3));
+        spec.update.order = Some(UpdateOrder::StopFirst);
+        spec
+    };
+    let mut w = World::new(3);
+    w.deploy("web", stop_first("v1"));
+    w.run(secs(10));
+    w.judge(1, model::Readiness::Lost);
+    w.run(secs(10));
+    w.deploy("web", stop_first("v2"));
+    let lost = w.node(1);
+    for _ in 0..60 {
+        w.step();
+        let up = w.live("web").iter().filter(|t| t.serving() && t.node != lost).count();
+        assert!(up >= 2, "one after the other");
+        w.obey();
+        w.now = w.now + secs(1);
+    }
+    assert_eq!(new_ones(&w), 3);
+}

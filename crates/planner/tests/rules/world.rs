@@ -3,10 +3,11 @@
 #![allow(dead_code, reason = "each test target uses its part")]
 
 use model::{
-    Availability, Cause, Change, ClusterId, Command, Deploy, Entry, Facts, Found, Join, JoinToken,
-    Mode, Mount, MountSource, Node, NodeId, Outcome, Placement, ProjectSpec, Readiness, Refresh,
-    Remove, Report, Resources, Role, Scale, Service, ServiceName, ServiceSpec, SetNode, State,
-    Task, TaskId, TaskState, TaskStatus, Time, UpdatePolicy, Verdict, VolumeKey, WallTime, Wanted,
+    Availability, Cause, Change, ClusterId, Command, Dependency, DependencyCondition, Deploy,
+    Entry, Facts, Found, Join, JoinToken, Mode, Mount, MountSource, Node, NodeId, Outcome,
+    Placement, ProjectSpec, Readiness, Refresh, Remove, Report, Resources, Role, Scale, Service,
+    ServiceName, ServiceSpec, SetNode, State, Task, TaskId, TaskState, TaskStatus, Time,
+    UpdatePolicy, Verdict, VolumeKey, WallTime, Wanted,
 };
 use planner::{Plan, Settings, plan};
 use std::collections::BTreeMap;
@@ -48,6 +49,18 @@ pub(crate) fn spec(replicas: u32) -> ServiceSpec {
 
 pub(crate) fn global() -> ServiceSpec {
     ServiceSpec { mode: Mode::Global, ..spec(0) }
+}
+
+/// A job of so many copies.
+pub(crate) fn job(total: u32, concurrent: Option<u32>) -> ServiceSpec {
+    ServiceSpec { mode: Mode::ReplicatedJob { total: Some(total), concurrent }, ..spec(0) }
+}
+
+/// That starts after another, which it cannot do without.
+pub(crate) fn after(on: &str, condition: DependencyCondition, spec: ServiceSpec) -> ServiceSpec {
+    let service = on.parse().unwrap();
+    let dependency = Dependency { service, condition, required: true, restart: false };
+    ServiceSpec { depends_on: vec![dependency], ..spec }
 }
 
 /// With a volume that each copy writes to.
@@ -144,6 +157,12 @@ impl World {
         let deploy = Deploy { spec, seen: None, logins: BTreeMap::new() };
         let outcome = self.apply(Command::Deploy(deploy));
         assert!(matches!(outcome, Outcome::Accepted { .. }), "{outcome:?}");
+    }
+
+    /// Says what a service of `shop` is to be from the next deploy on.
+    pub(crate) fn declare(&mut self, name: &str, spec: ServiceSpec) {
+        let services = self.deployed.entry("shop".into()).or_default();
+        services.insert(name.parse().unwrap(), Arc::new(spec));
     }
 
     pub(crate) fn scale(&mut self, name: &str, count: u32) {

@@ -3,7 +3,7 @@
 
 use crate::cluster::Cluster;
 use model::{Readiness, Service, Slot, State, Task, TaskId};
-use planner::Reason;
+use planner::{Plan, Reason};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything that is not as asked for.
@@ -38,9 +38,24 @@ fn waiting(cluster: &Cluster) -> Waiting {
     let state = &cluster.log.state;
     let now = cluster.log.reign().map_or(state.now, |r| r.cluster_now(cluster.now));
     let plan = planner::plan(state, now, &cluster.settings);
-    let passes = |r: &Reason| matches!(r, Reason::Stopping { .. } | Reason::BackingOff { .. });
-    let waiting = plan.waiting.iter().filter(|w| !passes(&w.reason));
+    let waiting = plan.waiting.iter().filter(|w| !passes(state, &plan, w));
     waiting.map(|w| ((w.service, w.slot), w.reason.to_string())).collect()
+}
+
+/// Whether what a replica waits for comes by itself. A service that others depend on does, unless it crashes all
+/// the time or waits for what does not come.
+fn passes(state: &State, plan: &Plan, waiting: &planner::Waiting) -> bool {
+    match &waiting.reason {
+        Reason::Stopping { .. } | Reason::BackingOff { .. } | Reason::Turn { .. } => true,
+        Reason::Dependency { service, .. } => {
+            let project = &state.services[&waiting.service].project;
+            let Some(other) = state.service(project, service) else { return true };
+            let crashes = other.spec().container.image.reference == "crashes";
+            let mut waits = plan.waiting.iter().filter(|w| w.service == other.id);
+            !crashes && !waits.any(|w| !passes(state, plan, w))
+        }
+        _ => false,
+    }
 }
 
 fn whole(state: &State, service: &Service, waiting: &Waiting) -> Vec<String> {

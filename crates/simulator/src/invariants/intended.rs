@@ -2,10 +2,11 @@
 //! and never more than two tasks within reach in one slot (one starting, one to be stopped for it).
 
 use super::{Broken, Touched};
-use model::{Readiness, ServiceId, Slot, State, Task};
+use model::{Node, Readiness, ServiceId, Slot, State, Task};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A plan that was on its way when the count changed may still rest on the old one, in milliseconds.
+/// A plan that was on its way when the count changed, or when a lost node was heard again, may still rest on
+/// what was so before, in milliseconds.
 const ON_ITS_WAY: u64 = 2_000;
 
 #[derive(Clone, Debug, Default)]
@@ -34,8 +35,9 @@ impl Intended {
     }
 
     fn look(&self, now: u64, state: &State, id: ServiceId, slot: Slot) -> Broken {
+        let just_back = |n: &Node| n.flaps > 0 && state.now.0 < n.readiness_since.0 + ON_ITS_WAY;
         let within_reach = |t: &&Task| {
-            let node = state.nodes.get(&t.node);
+            let node = state.nodes.get(&t.node).filter(|n| !just_back(n));
             t.live()
                 && node
                     .is_some_and(|n| n.readiness != Readiness::Lost && n.engine_out_since.is_none())

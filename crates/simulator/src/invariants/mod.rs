@@ -7,7 +7,9 @@ mod finished;
 mod healed;
 mod intended;
 mod once;
+mod order;
 mod rank;
+mod together;
 mod volumes;
 mod writes;
 
@@ -75,6 +77,7 @@ impl Invariants {
             rank::check(&touched),
             capacity::check(is, &touched),
             volumes::check(is, &touched),
+            order::check(was, is, &touched),
             finished::ended(hosts, &touched),
             self.intended.check(now, was, is, &touched),
             self.writes.check(now, commit),
@@ -97,10 +100,23 @@ impl Invariants {
         node: NodeId,
         action: &Action,
     ) {
-        let Action::Start { task, .. } = action else { return };
-        let checks =
-            [once::check(hosts, node, *task), finished::started(state, hosts, node, *task)];
-        self.note("at start", state.index, checks);
+        match action {
+            Action::Create(create) => {
+                let check = together::check(state, hosts, node, create);
+                self.note("when made", state.index, [check]);
+            }
+            Action::Start { task, .. } => {
+                let checks =
+                    [once::check(hosts, node, *task), finished::started(state, hosts, node, *task)];
+                self.note("at start", state.index, checks);
+            }
+            _ => {}
+        }
+    }
+
+    /// An agent refused a view: no manager sends one that was not meant for it, or that lies behind.
+    pub(crate) fn refused(&mut self, index: u64, node: NodeId, reason: &str) {
+        self.note("at view", index, [Some(format!("node {node} refused a view: {reason}"))]);
     }
 
     fn note<const N: usize>(&mut self, what: &str, index: u64, checks: [Broken; N]) {

@@ -1,5 +1,6 @@
 //! The commands of a scenario.
 
+use super::amend::amend;
 use super::show::show;
 use super::stage::Stage;
 use crate::cluster::Cluster;
@@ -18,7 +19,7 @@ const ANSWER: u64 = 5_000;
 
 /// Performs one command. The first is `hosts MANAGERS [WORKERS] [memory=MIB] [cpus=N]`.
 ///
-/// People: `deploy PROJECT` with a Compose document below, `scale PROJECT SERVICE=N`, `remove PROJECT`,
+/// People: `deploy PROJECT [WORD]...` with a Compose document below (words: `amend.rs`), `scale PROJECT SERVICE=N`, `remove PROJECT`,
 /// `drain|pause|activate HOST`, `label HOST KEY=VALUE`. Faults: `cut HOST...`, `cut-link HOST HOST`,
 /// `deafen HOST HOST` (the first does not hear the second), `heal`, `crash HOST...`, `boot HOST`,
 /// `kill HOST`, `stop HOST`, `start HOST` (their daemons), `freeze HOST FOR`, `engine HOST
@@ -96,7 +97,8 @@ fn wish(cluster: &Cluster, verb: &str, args: &[&str], document: &str) -> Result<
     };
     match verb {
         "deploy" => {
-            let spec = project_spec(&project()?, document)?;
+            let mut spec = project_spec(&project()?, document)?;
+            amend(&mut spec, args[1..].iter().copied())?;
             Ok(Command::Deploy(Deploy { spec, seen: None, logins: BTreeMap::new() }))
         }
         "scale" => {
