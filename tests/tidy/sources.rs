@@ -158,11 +158,12 @@ pub(crate) fn machine_paths(file: &File) -> Vec<String> {
     found.map(|path| format!("{} names {path}", file.path)).collect()
 }
 
-/// Every package says `[lints] workspace = true`.
+/// Every package of the workspace says `[lints] workspace = true`; stand-ins for published crates are none of it.
 pub(crate) fn lints(tree: &Tree) -> Vec<String> {
     let manifests =
         tree.files.iter().filter(|f| f.name() == "Cargo.toml" && f.path != "Cargo.toml");
     manifests
+        .filter(|file| !file.path.starts_with("patches/"))
         .filter(|file| {
             let manifest: toml::Table = file.text.parse().expect("cargo has read it too");
             let lints = manifest.get("lints").and_then(|lints| lints.get("workspace"));
