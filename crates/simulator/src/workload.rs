@@ -21,6 +21,12 @@ struct Wish {
     version: u64,
 }
 
+impl Wish {
+    fn copies(&self, nodes: u64) -> u64 {
+        if self.kind == Kind::Everywhere { nodes } else { self.replicas }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Plain,
@@ -138,6 +144,7 @@ impl Workload {
         let nodes: Vec<NodeId> = cluster.hosts.keys().copied().collect();
         let node = random.pick(&nodes).expect("a cluster has nodes");
         let most = limit(self.projects[number][position].kind, self.nodes).min(8);
+        let nodes = self.nodes;
         let wish = &mut self.projects[number][position];
         match random.between(0, 5) {
             0 | 1 if !matches!(wish.kind, Kind::Everywhere) => {
@@ -147,7 +154,7 @@ impl Workload {
                 cluster.ask(Command::Scale(Scale { project, counts, seen: None }));
             }
             // One after the other, a large service would take longer than anybody watches.
-            2 if wish.replicas <= ROLLED => {
+            2 if wish.copies(nodes) <= ROLLED => {
                 wish.version += 1;
                 self.deploy(cluster, number);
             }
@@ -206,9 +213,7 @@ fn words(random: &mut Random, wishes: &[Wish]) -> Vec<String> {
             let plain = |w: &Wish| matches!(w.kind, Kind::Plain | Kind::Checked | Kind::Published);
             plain(wish) && plain(other) && wish.replicas == other.replicas
         };
-        if std::env::var_os("NOSHARE").is_none()
-            && before.last().is_some_and(|other| alike(other) && random.per_mille(700))
-        {
+        if before.last().is_some_and(|other| alike(other) && random.per_mille(700)) {
             words.push(shares(position, position - 1));
             continue;
         }
