@@ -11,8 +11,8 @@ pub(crate) fn qualifying() -> anyhow::Result<Vec<IpAddr>> {
     Ok(qualified(&interfaces()?))
 }
 
-/// Refuses an address that is on no interface of this host: nobody would reach this host there. Where the
-/// interfaces cannot be listed, the address is believed.
+/// Refuses a private address that is on no interface of this host: nobody would reach this host there. A public
+/// one may be translated on the way, and where the interfaces cannot be listed, any address is believed.
 pub(crate) fn own(advertise: IpAddr) -> anyhow::Result<()> {
     interfaces().map_or(Ok(()), |all| among(advertise, &all))
 }
@@ -38,12 +38,29 @@ fn qualified(interfaces: &[Interface]) -> Vec<IpAddr> {
 }
 
 fn among(advertise: IpAddr, interfaces: &[Interface]) -> anyhow::Result<()> {
-    if interfaces.is_empty() || interfaces.iter().any(|(_, ip)| *ip == advertise) {
+    let known = interfaces.is_empty() || interfaces.iter().any(|(_, ip)| *ip == advertise);
+    if known || public(advertise) {
         return Ok(());
     }
     let own: Vec<String> = qualified(interfaces).iter().map(ToString::to_string).collect();
     let own = if own.is_empty() { "none that others could use".into() } else { own.join(", ") };
     bail!("--advertise {advertise}: this host does not have that address; it has {own}")
+}
+
+/// Neither of a private network (RFC 1918, RFC 4193, RFC 6598) nor of this host alone.
+fn public(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => {
+            let [first, second, ..] = v4.octets();
+            let shared = first == 100 && (64..128).contains(&second);
+            let own = v4.is_loopback() || v4.is_link_local() || v4.is_unspecified();
+            !(v4.is_private() || shared || own || v4.is_multicast() || v4.is_broadcast())
+        }
+        IpAddr::V6(v6) => {
+            let own = v6.is_loopback() || v6.is_unicast_link_local() || v6.is_unspecified();
+            !(v6.is_unique_local() || own || v6.is_multicast())
+        }
+    }
 }
 
 fn link_local(ip: IpAddr) -> bool {
@@ -73,5 +90,8 @@ mod tests {
         assert!(among(ip("192.168.1.7"), &all).is_ok());
         assert!(among(ip("127.0.0.1"), &all).is_ok(), "a cluster of one host may say so");
         assert!(among(ip("10.0.0.12"), &[]).is_ok(), "it cannot be told");
+        assert!(among(ip("198.51.100.7"), &all).is_ok(), "a public address may be translated");
+        assert!(among(ip("100.64.0.1"), &all).is_err(), "RFC 6598 is no public one");
+        assert!(among(ip("fd00::1"), &all).is_err(), "RFC 4193 is no public one");
     }
 }
