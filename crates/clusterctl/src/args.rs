@@ -288,6 +288,7 @@ pub(crate) struct Config {
     pub(crate) input: Input,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a word of the command line")]
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Deploy {
     #[command(flatten)]
@@ -301,6 +302,9 @@ pub(crate) struct Deploy {
     /// Say what would change, and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Build images here also where the file gives them a name
+    #[arg(long)]
+    pub(crate) build: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -32,6 +32,8 @@ pub(crate) struct Sources {
     pub(crate) allow_host: bool,
     /// Nodes that could run a service, when known.
     pub(crate) nodes: Option<usize>,
+    /// What the images are called that were built, by service.
+    pub(crate) built: BTreeMap<String, String>,
 }
 
 impl Sources {
@@ -45,6 +47,7 @@ impl Sources {
             ignore: words.ignore.clone(),
             allow_host: words.allow_host,
             nodes: None,
+            built: BTreeMap::new(),
         }
     }
 }
@@ -71,9 +74,9 @@ impl Read {
             .filter(|c| c.severity == Severity::Error)
             .map(|c| self.render(c))
             .collect();
-        let Report { spec, complaints, card } = self.report;
+        let Report { spec, complaints, card, builds } = self.report;
         if let Some(spec) = spec {
-            return Ok(Loaded { spec, remarks: complaints, card });
+            return Ok(Loaded { spec, remarks: complaints, card, builds });
         }
         let warnings = complaints.into_iter().filter(|c| c.severity == Severity::Warning);
         Err(Rejected { warnings: warnings.collect(), errors })
@@ -219,6 +222,7 @@ impl Gathered {
             ignore: sources.ignore.iter().cloned().collect::<BTreeSet<_>>(),
             allow_host: sources.allow_host,
             nodes: sources.nodes,
+            built: sources.built.clone(),
             profiles: sources.profiles.clone(),
         })
     }

@@ -1,60 +1,127 @@
-//! `build`, and what else of a service is for others than its containers: `develop`, `provider`, `models`,
-//! `credential_spec`. Their form is checked; nothing is done with them.
+//! `build`: how a service's image is made, for whoever has an engine to make it with. And what else of a service is for
+//! others than its containers: `develop`, `provider`, `models`, `credential_spec`. Their form is checked; nothing is
+//! done with them.
 
 use crate::complaint::shown;
+use crate::environment;
 use crate::keys::Section;
 use crate::reader::{Fields, Reader, plain};
 use crate::scalar;
 use crate::tree::{Entry, Node, Value};
 use model::ServiceName;
+use std::collections::BTreeMap;
 
-/// Checks them, and that the service has something to run.
-pub(crate) fn read(r: &mut Reader<'_>, fields: &Fields<'_>, name: &ServiceName, entry: &Entry) {
-    if let Some(node) = fields.get("build") {
-        build(r, node);
-    }
+/// How the image of a service is made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Build {
+    /// The service.
+    pub service: String,
+    /// What the file calls the image; without a name it is called after the project, the service and its content.
+    pub image: Option<String>,
+    /// Absolute path of the folder that is built from.
+    pub context: String,
+    /// Path of the Dockerfile, from the context on.
+    pub dockerfile: Option<String>,
+    /// The Dockerfile itself.
+    pub dockerfile_inline: Option<String>,
+    /// Stage to stop at.
+    pub target: Option<String>,
+    /// Network of the commands that are run.
+    pub network: Option<String>,
+    /// Build arguments.
+    pub args: BTreeMap<String, String>,
+    /// Labels of the image.
+    pub labels: BTreeMap<String, String>,
+    /// Images whose layers may be used.
+    pub cache_from: Vec<String>,
+    /// Layers made before are not used.
+    pub no_cache: bool,
+    /// Images built upon are pulled although they are there.
+    pub pull: bool,
+}
+
+/// Checks them, and that the service has something to run. Returns the image, where only `build` says how it is
+/// called.
+pub(crate) fn read(
+    r: &mut Reader<'_>,
+    fields: &Fields<'_>,
+    name: &ServiceName,
+    entry: &Entry,
+) -> Option<String> {
+    let named = fields.get("image").is_some();
+    let made = fields.get("build").and_then(|node| build(r, node, name));
     let ignored = r.rules.ignore.contains("provider");
-    match (fields.at("build"), fields.get("image").is_some()) {
-        (Some(at), true) => {
-            let why = "the image is taken as it is; build it before";
-            r.harmless(at, "build", why);
-        }
-        (Some(at), false) => {
-            let why = "nothing is built on deploy, and no `image` says what to run";
-            r.refuse_for_good(at, "build", why, "build the image, and name it under `image`");
-        }
-        (None, true) => {}
-        (None, false) if fields.get("provider").is_some() && !ignored => {}
-        (None, false) => {
-            let message = format!("service `{name}` has no `image`");
-            r.log.refuse(entry.at, message, "name what to run under `image`");
-        }
+    let provided = fields.get("provider").is_some() && !ignored;
+    if !named && fields.get("build").is_none() && !provided {
+        let message = format!("service `{name}` has no `image`");
+        r.log.refuse(entry.at, message, "name what to run under `image`, or how to `build` it");
     }
     develop(r, fields);
     foreign(r, fields);
+    let mut build = made?;
+    build.image = fields.get("image").and_then(Node::scalar).map(str::to_owned);
+    let called = r.rules.deployer.as_ref().and_then(|d| d.built.get(name.as_str()).cloned());
+    let called = called.unwrap_or_else(|| format!("{}-{name}", r.project).to_lowercase());
+    if !r.inactive {
+        r.builds.push(build);
+    }
+    (!named).then_some(called)
 }
 
-/// A path, or a map.
-fn build(r: &mut Reader<'_>, node: &Node) {
+/// A path, or a map. Nothing for a canonical document: what is deployed has been built.
+fn build(r: &mut Reader<'_>, node: &Node, name: &ServiceName) -> Option<Build> {
+    let mut made = Build { service: name.to_string(), ..Build::default() };
     let Value::Map(_) = &node.value else {
-        r.scalar(node, "build", plain);
-        return;
+        made.context = r.scalar(node, "build", plain)?;
+        return located(r, node, made);
     };
     let inner = r.fields(node, "build", Section::Build);
-    for key in ["context", "dockerfile", "isolation", "network", "target"] {
-        r.text(&inner, key);
+    made.context = r.text(&inner, "context").unwrap_or_else(|| ".".to_owned());
+    made.dockerfile = r.text(&inner, "dockerfile");
+    made.dockerfile_inline = r.text(&inner, "dockerfile_inline");
+    made.target = r.text(&inner, "target");
+    made.network = r.text(&inner, "network");
+    made.no_cache = r.flag(&inner, "no_cache").unwrap_or(false);
+    made.pull = r.flag(&inner, "pull").unwrap_or(false);
+    made.cache_from = r.list(&inner, "cache_from", plain);
+    if let Some(node) = inner.get("labels") {
+        made.labels = r.labels(node, "labels");
     }
-    if let Some(at) = inner.at("dockerfile").filter(|_| inner.get("dockerfile_inline").is_some()) {
+    if let Some(node) = inner.get("args") {
+        made.args = environment::arguments(r, node);
+    }
+    if let Some(at) = inner.at("dockerfile").filter(|_| made.dockerfile_inline.is_some()) {
         r.log.error(at, "`dockerfile` and `dockerfile_inline` exclude each other");
     }
-    for key in ["privileged", "no_cache", "pull"] {
-        r.flag(&inner, key);
+    not_passed_on(r, &inner);
+    located(r, node, made)
+}
+
+/// The context as an absolute path. Nothing is fetched from elsewhere.
+fn located(r: &mut Reader<'_>, node: &Node, mut made: Build) -> Option<Build> {
+    let deployer = r.rules.deployer.as_ref()?;
+    let remote = ["://", "git@"].iter().any(|mark| made.context.contains(mark));
+    if remote {
+        let message = format!("`build`: `{}` is not a folder here", shown(&made.context));
+        r.log.refuse(node.at, message, "fetch it, and name the folder");
+        return None;
     }
-    r.value(&inner, "shm_size", scalar::bytes);
-    for key in ["cache_from", "cache_to", "entitlements", "tags", "platforms"] {
-        r.list(&inner, key, plain);
+    if !made.context.starts_with('/') {
+        let folder = deployer.files.folder.trim_end_matches('/');
+        made.context = format!("{folder}/{}", made.context);
     }
-    for key in ["args", "labels", "additional_contexts", "ssh"] {
+    Some(made)
+}
+
+/// What the builder is not told; only the form is checked.
+fn not_passed_on(r: &mut Reader<'_>, inner: &Fields<'_>) {
+    r.text(inner, "isolation");
+    r.flag(inner, "privileged");
+    r.value(inner, "shm_size", scalar::bytes);
+    for key in ["cache_to", "entitlements", "tags", "platforms"] {
+        r.list(inner, key, plain);
+    }
+    for key in ["additional_contexts", "ssh"] {
         if let Some(node) = inner.get(key).filter(|n| key != "ssh" || n.scalar().is_none()) {
             r.pairs(node, key);
         }

@@ -29,6 +29,22 @@ pub(crate) fn read(r: &mut Reader<'_>, fields: &Fields<'_>) -> BTreeMap<String, 
     out
 }
 
+/// Arguments of a build: one without a value takes the deployer's, or is left to the Dockerfile.
+pub(crate) fn arguments(r: &mut Reader<'_>, node: &Node) -> BTreeMap<String, String> {
+    let mut out = BTreeMap::new();
+    for Pair { key, value, at } in r.pairs(node, "args") {
+        if !valid_name(&key) {
+            r.log.error(at, format!("`args`: `{}` is no name of an argument", shown(&key)));
+            continue;
+        }
+        let known = |d: &crate::reader::Deployer<'_>| d.variables.get(&key).cloned();
+        if let Some(value) = value.or_else(|| r.rules.deployer.as_ref().and_then(known)) {
+            out.insert(key, value);
+        }
+    }
+    out
+}
+
 /// A variable without a value takes the deployer's.
 fn from_deployer(r: &mut Reader<'_>, key: &str, at: Place) -> Option<String> {
     let Some(deployer) = &r.rules.deployer else {

@@ -49,6 +49,7 @@ mod words;
 mod writer;
 mod yaml;
 
+pub use build::Build;
 pub use canonical::canonical;
 pub use card::{Card, Finding, Standing};
 pub use complaint::{Complaint, Complaints, Severity, render};
@@ -100,6 +101,8 @@ pub struct Input<'a> {
     pub nodes: Option<usize>,
     /// Active profiles, beside those of `COMPOSE_PROFILES`.
     pub profiles: Vec<String>,
+    /// What the images are called that were built, by service; for services that name none themselves.
+    pub built: BTreeMap<String, String>,
 }
 
 impl Default for Input<'_> {
@@ -116,6 +119,7 @@ impl Default for Input<'_> {
             allow_host: false,
             nodes: None,
             profiles: Vec::new(),
+            built: BTreeMap::new(),
         }
     }
 }
@@ -129,6 +133,8 @@ pub struct Loaded {
     pub remarks: Vec<Complaint>,
     /// What becomes of every key.
     pub card: Card,
+    /// Images that are to be made.
+    pub builds: Vec<Build>,
 }
 
 /// What there is to say about the files of a project.
@@ -140,21 +146,23 @@ pub struct Report {
     pub complaints: Vec<Complaint>,
     /// What becomes of every key.
     pub card: Card,
+    /// Images that are to be made.
+    pub builds: Vec<Build>,
 }
 
 impl Report {
     /// The files are too broken for their keys to be looked at.
     fn without_project(log: Log) -> Self {
         let (complaints, card) = log.done();
-        Self { spec: None, complaints, card }
+        Self { spec: None, complaints, card, builds: Vec::new() }
     }
 }
 
 /// Reads a project. `Err` holds every error of the files, and the warnings, by place.
 pub fn load(input: Input<'_>) -> Result<Loaded, Complaints> {
-    let Report { spec, complaints, card } = check(input);
+    let Report { spec, complaints, card, builds } = check(input);
     match spec {
-        Some(spec) => Ok(Loaded { spec, remarks: complaints, card }),
+        Some(spec) => Ok(Loaded { spec, remarks: complaints, card, builds }),
         None => Err(Complaints(complaints)),
     }
 }
@@ -180,7 +188,7 @@ pub fn check(input: Input<'_>) -> Report {
         allow_host: input.allow_host,
         nodes: input.nodes,
         profiles,
-        deployer: Some(Deployer { files, variables: variables.clone() }),
+        deployer: Some(Deployer { files, variables: variables.clone(), built: input.built }),
     };
     let mut reader = Reader::new(rules, log);
     let mut sources =
@@ -239,8 +247,9 @@ fn finish(mut reader: Reader<'_>, root: &Node, name: Option<ProjectName>) -> Rep
         reader.log.error(Place::whole(0), message);
     }
     let failed = reader.log.failed();
+    let builds = std::mem::take(&mut reader.builds);
     let (complaints, card) = reader.log.done();
-    Report { spec: (!failed).then_some(spec), complaints, card }
+    Report { spec: (!failed).then_some(spec), complaints, card, builds }
 }
 
 /// What a variable holds, by the shell's environment and the files with variables. For the few variables that say

@@ -23,6 +23,7 @@ pub(crate) struct Known {
 /// Reads a merged and interpolated tree. What it returns is only good when nothing was logged as an error.
 pub(crate) fn read(r: &mut Reader<'_>, root: &Node, name: ProjectName) -> ProjectSpec {
     r.scope = String::new();
+    r.project = name.to_string();
     let top = r.fields(root, "the file", Section::Top);
     r.not_canonical(&top, &["include"]);
     let volumes = volumes(r, &top);

@@ -2,6 +2,7 @@
 //! that complain by themselves. A look-up that fails says so once and returns nothing; its caller goes on,
 //! so that all errors of a file are found at once.
 
+use crate::build::Build;
 use crate::card::Standing;
 use crate::complaint::{Log, shown, unprintable};
 use crate::files::Files;
@@ -44,6 +45,8 @@ pub(crate) struct Deployer<'a> {
     pub(crate) files: Files<'a>,
     /// Variables: the shell's over those of `.env`.
     pub(crate) variables: BTreeMap<String, String>,
+    /// What the images are called that were built, by service.
+    pub(crate) built: BTreeMap<String, String>,
 }
 
 /// The rules and the complaints of one load.
@@ -60,6 +63,10 @@ pub(crate) struct Reader<'a> {
     pub(crate) edges: Vec<(String, String, Place)>,
     /// What the service being read uses of others.
     pub(crate) shares: Vec<Share>,
+    /// Name of the project.
+    pub(crate) project: String,
+    /// Images that are to be made.
+    pub(crate) builds: Vec<Build>,
     /// It stands inside of something that has been judged as a whole.
     judged: bool,
 }
@@ -74,6 +81,8 @@ impl<'a> Reader<'a> {
             services: BTreeMap::new(),
             edges: Vec::new(),
             shares: Vec::new(),
+            project: String::new(),
+            builds: Vec::new(),
             judged: false,
         }
     }
@@ -198,15 +207,6 @@ impl Reader<'_> {
             if ignored { IGNORED } else { (Standing::Refused, why, instead) };
         self.log.find(at, path, standing, reason, advice);
         self.refusal(at, key, why, instead);
-    }
-
-    /// The same, and nobody can go on without it.
-    pub(crate) fn refuse_for_good(&mut self, at: Place, key: &str, why: &str, instead: &str) {
-        let path = self.path(key);
-        self.log.find(at, path, Standing::Refused, why, instead);
-        if !self.inactive {
-            self.log.refuse(at, format!("`{key}` is not supported: {why}"), instead);
-        }
     }
 
     /// What a value, by intent and not by mistake, asks for in vain: said in words of its own.

@@ -53,7 +53,9 @@ pub(crate) fn read(
     sharing::volumes_from(r, &fields);
     secrets::references(r, &fields, known);
     hooks::read(r, &fields);
-    build::read(r, &fields, name, entry);
+    if let Some(image) = build::read(r, &fields, name, entry) {
+        container.image.reference = image;
+    }
     let depends_on = sharing::depends_on(r, &fields, name);
     let links = sharing::links(r, &fields, name);
     let spec = ServiceSpec {

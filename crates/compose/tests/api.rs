@@ -23,6 +23,7 @@ fn input(text: &str) -> Input<'static> {
         allow_host: false,
         nodes: Some(3),
         profiles: vec![],
+        ..Input::default()
     }
 }
 

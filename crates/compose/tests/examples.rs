@@ -47,6 +47,7 @@ fn every_example_can_be_deployed_on_three_nodes() {
             allow_host: false,
             nodes: Some(3),
             profiles: vec![],
+            ..Input::default()
         });
         let loaded = result.unwrap_or_else(|e| panic!("{e}"));
         let again = parse_canonical(&loaded.spec.source, false);

@@ -52,6 +52,7 @@ fn show(name: &str, text: &str) -> String {
         allow_host: options.contains_key("allow-host"),
         nodes: Some(options.get("nodes").map_or(3, |n| n.parse().expect("a number of nodes"))),
         profiles: words("profiles").map(str::to_owned).collect(),
+        ..Input::default()
     });
     let document = report.spec.as_ref().map_or("refused\n", |spec| spec.source.as_str());
     if let Some(spec) = &report.spec {

@@ -21,6 +21,7 @@ fn with(bytes: Vec<u8>, environment: BTreeMap<String, String>) -> Result<String,
         allow_host: false,
         nodes: Some(3),
         profiles: vec![],
+        ..Input::default()
     });
     loaded.map(|l| l.spec.source)
 }

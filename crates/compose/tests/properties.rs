@@ -22,6 +22,7 @@ fn input(text: &str) -> Input<'static> {
         allow_host: false,
         nodes: Some(1),
         profiles: vec![],
+        built: BTreeMap::new(),
     }
 }
 

@@ -2,6 +2,7 @@
 //! anything starts, asks once, and waits until everything is there.
 
 use crate::args::Deploy;
+use crate::command::build;
 use crate::command::check::{not_honoured, said};
 use crate::command::scale::change;
 use crate::failure::Failure;
@@ -18,11 +19,25 @@ pub(crate) async fn run(session: &Session, words: Deploy) -> Result<(), Failure>
     let nodes = session.nodes().await?;
     session.out.banner(nodes.read.as_ref());
     let usable = usable(&nodes.nodes);
-    let loaded = load(session, &words, usable)?;
+    let mut loaded = load(session, &words, usable, BTreeMap::new())?;
     remark(session, &loaded, usable);
     let logins = logins(session, &words)?;
-    let chosen = Chosen::of(loaded.spec.name.to_string(), session.fresh().await?);
-    let reply = deploy(session, &words, &loaded.spec, &chosen, logins).await?;
+    let mut chosen = Chosen::of(loaded.spec.name.to_string(), session.fresh().await?);
+    let unnamed: Vec<&str> = unnamed(&loaded).collect();
+    let reply = if words.dry_run && !unnamed.is_empty() {
+        // The cluster cannot say anything of images that are not there yet.
+        session.out.say(&format!("would be built first: {}", text::safe(&unnamed.join(", "))));
+        DeployReply::default()
+    } else {
+        if !words.dry_run && (words.build && !loaded.builds.is_empty() || !unnamed.is_empty()) {
+            let (builds, now) = (&loaded.builds, &chosen.services);
+            let built = build::all(session, &chosen.name, builds, words.build, now).await?;
+            loaded = load(session, &words, usable, built)?;
+            // That took its time: the write that follows is stamped anew, on what was seen.
+            chosen.stamp = Chosen::of(chosen.name.clone(), session.fresh().await?).stamp;
+        }
+        deploy(session, &words, &loaded.spec, &chosen, logins).await?
+    };
     reply.remarks.iter().for_each(|remark| session.out.warn(&text::safe(remark)));
     let lines = if words.dry_run {
         preview(&loaded.spec, &chosen.services)
@@ -42,14 +57,25 @@ pub(crate) async fn run(session: &Session, words: Deploy) -> Result<(), Failure>
     Ok(())
 }
 
+/// Services whose image has no name before it is built.
+fn unnamed(loaded: &Loaded) -> impl Iterator<Item = &str> {
+    loaded.builds.iter().filter(|b| b.image.is_none()).map(|b| b.service.as_str())
+}
+
 /// Nodes that may get replicas.
 fn usable(nodes: &[NodeSummary]) -> usize {
     nodes.iter().filter(|n| n.availability == "active").count()
 }
 
-fn load(session: &Session, words: &Deploy, usable: usize) -> Result<Loaded, Failure> {
+fn load(
+    session: &Session,
+    words: &Deploy,
+    usable: usize,
+    built: BTreeMap<String, String>,
+) -> Result<Loaded, Failure> {
     let sources = Sources {
         nodes: Some(usable),
+        built,
         ..Sources::new(&words.input, session.global.project.clone())
     };
     project::load(&sources)?.map_err(|rejected| refused(session, &rejected))

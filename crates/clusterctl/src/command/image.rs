@@ -17,20 +17,34 @@ const CHUNKS: usize = 4;
 
 pub(crate) async fn run(session: &Session, words: Image) -> Result<(), Failure> {
     let Image::Load { file } = words;
-    let mut client = session.cluster.admin().await?;
-    let (sender, receiver) = mpsc::channel(CHUNKS);
-    let reading = send(&file, sender);
-    let calling = client.load_image(ReceiverStream::new(receiver));
-    // A refusal ends the call, and with it the reading.
-    let (read, called) = tokio::join!(reading, calling);
-    let reply = called.map_err(|status| Failure::from_status(&status))?.into_inner();
-    let bytes = read?;
+    let (bytes, reply) = if file == Path::new("-") {
+        load(session, tokio::io::stdin()).await?
+    } else {
+        let open = tokio::fs::File::open(&file).await;
+        load(session, open.map_err(|e| Failure::file("read", &file, &e))?).await?
+    };
     session.out.say(&format!("{} sent.", text::size(bytes)));
     session.out.either(|| table(&reply), || json::loaded(&reply))?;
     failed(&reply).map_or(Ok(()), Err)
 }
 
-fn failed(reply: &LoadImageReply) -> Option<Failure> {
+/// Sends an image to every node; how many bytes it had, and what came of it.
+pub(crate) async fn load(
+    session: &Session,
+    from: impl AsyncRead + Unpin,
+) -> Result<(u64, LoadImageReply), Failure> {
+    let mut client = session.cluster.admin().await?;
+    let (sender, receiver) = mpsc::channel(CHUNKS);
+    let calling = client.load_image(ReceiverStream::new(receiver));
+    // A refusal ends the call, and with it the reading.
+    let (read, called) = tokio::join!(chunks(from, sender), calling);
+    let reply = called.map_err(|status| Failure::from_status(&status))?.into_inner();
+    let bytes = read.map_err(|e| Failure::file("read", Path::new("the image"), &e))?;
+    Ok((bytes, reply))
+}
+
+/// The failure that a node without the image makes of it.
+pub(crate) fn failed(reply: &LoadImageReply) -> Option<Failure> {
     let failed = reply.nodes.iter().filter(|n| !n.error.is_empty()).count();
     let message = format!("{} did not get it", text::count(failed, "node"));
     (failed > 0).then(|| Failure::refused(message).next("load it again when they are well"))
@@ -44,16 +58,7 @@ fn table(reply: &LoadImageReply) -> String {
     table.render()
 }
 
-/// Sends the file in chunks; returns how many bytes it had.
-async fn send(file: &Path, sender: mpsc::Sender<LoadImageRequest>) -> Result<u64, Failure> {
-    let failed = |e: std::io::Error| Failure::file("read", file, &e);
-    if file == Path::new("-") {
-        return chunks(tokio::io::stdin(), sender).await.map_err(failed);
-    }
-    let open = tokio::fs::File::open(file).await.map_err(failed)?;
-    chunks(open, sender).await.map_err(failed)
-}
-
+/// Sends in chunks; returns how many bytes there were.
 async fn chunks(
     mut from: impl AsyncRead + Unpin,
     sender: mpsc::Sender<LoadImageRequest>,

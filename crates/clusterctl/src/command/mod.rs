@@ -1,5 +1,6 @@
 //! One file per family of commands. This one only says which function does what.
 
+mod build;
 mod check;
 mod context;
 mod deploy;

@@ -8,7 +8,7 @@ const ADDRESSES: &str = "addresses are given out by the node";
 const WINDOWS: &str = "it means something on Windows only; nodes run Linux";
 const NO_SECRETS: &str = "the cluster does not hand out secrets and configurations yet";
 const SECRETS_INSTEAD: &str = "put it into the image, the environment or a volume for now";
-const NOT_BUILT: &str = "nothing is built on deploy; the image is taken as it is";
+const NOT_BUILT: &str = "the builder on this machine is not told of it";
 const NO_HOOKS: &str = "hooks are not run yet";
 const HOOKS_INSTEAD: &str = "do it in the container's entry point for now";
 const NO_MODELS: &str = "the cluster runs containers only";
@@ -19,7 +19,7 @@ pub(super) const SERVICE: Table = &[
     ("annotations", Honoured),
     ("attach", Harmless("`clusterctl logs` shows whatever is asked for")),
     ("blkio_config", Honoured),
-    ("build", Harmless(NOT_BUILT)),
+    ("build", Honoured),
     ("cap_add", Honoured),
     ("cap_drop", Honoured),
     ("cgroup", Honoured),
@@ -140,12 +140,12 @@ pub(super) const SERVICE: Table = &[
 pub(super) const EXTENDS: Table = &[("service", Honoured), ("file", Honoured)];
 
 pub(super) const BUILD: Table = &[
-    ("context", Harmless(NOT_BUILT)),
-    ("dockerfile", Harmless(NOT_BUILT)),
-    ("dockerfile_inline", Harmless(NOT_BUILT)),
-    ("args", Harmless(NOT_BUILT)),
+    ("context", Honoured),
+    ("dockerfile", Honoured),
+    ("dockerfile_inline", Honoured),
+    ("args", Honoured),
     ("ssh", Harmless(NOT_BUILT)),
-    ("cache_from", Harmless(NOT_BUILT)),
+    ("cache_from", Honoured),
     ("cache_to", Harmless(NOT_BUILT)),
     ("additional_contexts", Harmless(NOT_BUILT)),
     ("entitlements", Harmless(NOT_BUILT)),
@@ -154,14 +154,14 @@ pub(super) const BUILD: Table = &[
     ("privileged", Harmless(NOT_BUILT)),
     ("provenance", Harmless(NOT_BUILT)),
     ("sbom", Harmless(NOT_BUILT)),
-    ("labels", Harmless(NOT_BUILT)),
-    ("no_cache", Harmless(NOT_BUILT)),
-    ("pull", Harmless(NOT_BUILT)),
-    ("network", Harmless(NOT_BUILT)),
+    ("labels", Honoured),
+    ("no_cache", Honoured),
+    ("pull", Honoured),
+    ("network", Honoured),
     ("secrets", Harmless(NOT_BUILT)),
     ("shm_size", Harmless(NOT_BUILT)),
     ("tags", Harmless(NOT_BUILT)),
-    ("target", Harmless(NOT_BUILT)),
+    ("target", Honoured),
     ("ulimits", Harmless(NOT_BUILT)),
     ("platforms", Harmless(NOT_BUILT)),
 ];
