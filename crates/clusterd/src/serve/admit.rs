@@ -210,14 +210,15 @@ async fn check_address(address: SocketAddr) -> Result<(), Status> {
     )))
 }
 
-/// The address of a node that lives answers too, but it is not the joiner's.
+/// The address of a node that lives answers too, but it is not the joiner's. A host that comes back under its own
+/// name is told about that name instead.
 fn refuse_anothers(state: &State, join: &Join) -> Result<(), Status> {
     let address = SocketAddr::new(join.address, join.control_port);
     let holder = state.nodes.values().find(|n| {
         n.control() == address
             && n.readiness == Readiness::Ready
             && n.key_digest != join.key_digest
-            && !(join.replace && n.name == join.name)
+            && n.name != join.name
     });
     match holder {
         None => Ok(()),
