@@ -38,9 +38,10 @@ impl Stand {
         let wish = wish(t, g);
         let kept = wish.kept.iter().map(|copies| (copies[0].slot, *copies));
         let mut stand = Self::default();
-        for (slot, copies) in kept.chain(wish.missing.iter().copied()) {
+        for (slot, copies) in kept.chain(wish.missing.iter().map(|m| (m.slot, m.copies))) {
             stand.count(t, g, slot, copies);
         }
+        stand.wished += wish.missing.iter().map(|m| m.more as usize).sum::<usize>();
         stand
     }
 

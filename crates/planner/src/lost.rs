@@ -65,17 +65,14 @@ pub(crate) fn settled(t: &Tables<'_>, g: &Group<'_>, held: &Held<'_>) -> bool {
     held.calm || held.task.serving() && believed(t, t.nodes[held.node]) && watched()
 }
 
-/// Whether tasks on a node may be calm: it is believed, and is not to be emptied.
+/// Whether tasks on a node may be let be: it is believed, and is not to be emptied.
 pub(crate) fn sound(t: &Tables<'_>, node: &Node) -> bool {
     believed(t, node) && node.availability != Availability::Drain
 }
 
-/// Whether a task on a sound node may stay and is settled, so that nothing is to be done about it.
-pub(crate) fn calm(now: Time, g: &Group<'_>, node: &Node, task: &Task) -> bool {
-    g.fresh(task)
-        && task.serving()
-        && now >= watched_until(g.spec, task)
-        && (g.spec.placement.constraints.is_empty() || satisfies(node, g.spec))
+/// Whether a task on a sound node may stay there, so that it is let be once it is well.
+pub(crate) fn stays(g: &Group<'_>, node: &Node, task: &Task) -> bool {
+    g.fresh(task) && (g.spec.placement.constraints.is_empty() || satisfies(node, g.spec))
 }
 
 /// Whether what a node says of its tasks is believed. What one that was lost said earlier is, once it is

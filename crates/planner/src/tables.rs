@@ -2,22 +2,48 @@
 //! over the state; never changed afterwards.
 
 use crate::Settings;
-use crate::lost::{calm, sound};
-use model::{Node, NodeId, Service, ServiceId, ServiceName, ServiceSpec, Slot, State, Task, Time};
+use crate::lost::{sound, stays, watched_until};
+use model::{
+    Node, NodeId, Service, ServiceId, ServiceName, ServiceSpec, Slot, State, Task, TaskState, Time,
+};
 
-/// A task, and what most of the pass asks of it: most tasks are calm, and are never looked at again.
+/// A task, and what most of the pass asks of it: most tasks are calm or starting, and are never looked at
+/// again.
 #[derive(Clone, Copy)]
 pub(crate) struct Held<'a> {
     pub(crate) task: &'a Task,
     pub(crate) slot: Slot,
     /// Index of its node.
     pub(crate) node: usize,
+    /// It should be running and has not ended.
+    pub(crate) live: bool,
     /// It is live, may stay, and is believed to be well.
     pub(crate) calm: bool,
+    /// It is live, may stay, and does not run yet.
+    pub(crate) starting: bool,
     /// It takes room: it has not ended.
     pub(crate) holds: bool,
     /// Its node's last word on the memory left does not include it.
     pub(crate) unread: bool,
+}
+
+impl<'a> Held<'a> {
+    /// A task on a node, which may be sound.
+    fn new(now: Time, g: &Group<'a>, node: usize, on: &Node, sound: bool, task: &'a Task) -> Self {
+        let (holds, live) = (task.holds(), task.live());
+        // Whether one that is built upon others may stay is for them to say.
+        let stays = live && sound && g.upon.is_empty() && stays(g, on, task);
+        Self {
+            task,
+            slot: task.slot,
+            node,
+            live,
+            calm: stays && task.serving() && now >= watched_until(g.spec, task),
+            starting: stays && task.state.rank() < TaskState::Running.rank(),
+            holds,
+            unread: holds && task.running_since.is_none_or(|since| since >= on.facts_at),
+        }
+    }
 }
 
 /// The task that has the last word on a slot in which none is live: the one that ended last, one that
@@ -84,10 +110,11 @@ pub(crate) struct Tables<'a> {
 impl<'a> Tables<'a> {
     pub(crate) fn new(state: &'a State, now: Time, settings: &'a Settings) -> Self {
         let nodes: Vec<&Node> = state.nodes.values().collect();
+        let most = state.tasks.len();
         let group = |service: &'a Service| Group {
             service,
             spec: service.spec(),
-            tasks: Vec::new(),
+            tasks: Vec::with_capacity(most.min(service.scale as usize)),
             observed: (0, 0),
             renewed: None,
             upon: Vec::new(),
@@ -101,35 +128,33 @@ impl<'a> Tables<'a> {
         tables
     }
 
-    /// Tasks come in order of identity, so those made together come together: the last service is tried
-    /// before one is searched for.
+    /// Tasks come in order of identity, so those made together come together, each on the node after the
+    /// last one's: what is next is tried before anything is searched for.
     fn sort_in_tasks(&mut self) {
         let sound: Vec<bool> = self.nodes.iter().map(|node| sound(self, node)).collect();
-        let mut at = 0;
+        let (mut at, mut node) = (0, 0);
         for task in self.state.tasks.values() {
             if self.groups.get(at).is_none_or(|g| g.service.id != task.service) {
                 let Some(found) = self.group_of(task.service) else { continue };
                 at = found;
             }
-            let Some(node) = self.node_of(task.node) else { continue };
-            let (group, on) = (&mut self.groups[at], self.nodes[node]);
-            let holds = task.holds();
-            if holds && task.memory > 0 {
-                group.observed =
-                    (group.observed.0.saturating_add(task.memory), group.observed.1 + 1);
+            node += 1;
+            if self.nodes.get(node).is_none_or(|n| n.id != task.node) {
+                let Some(found) = self.node_of(task.node) else { continue };
+                node = found;
             }
-            group.tasks.push(Held {
-                task,
-                slot: task.slot,
-                node,
-                // Whether one that is built upon others may stay is for them to say.
-                calm: group.upon.is_empty() && sound[node] && calm(self.now, group, on, task),
-                holds,
-                unread: holds && task.running_since.is_none_or(|since| since >= on.facts_at),
-            });
+            let (group, on) = (&mut self.groups[at], self.nodes[node]);
+            let held = Held::new(self.now, group, node, on, sound[node], task);
+            if held.holds && task.memory > 0 {
+                let (sum, count) = group.observed;
+                group.observed = (sum.saturating_add(task.memory), count + 1);
+            }
+            group.tasks.push(held);
         }
-        for group in &mut self.groups {
-            group.tasks.sort_by_key(|h| h.slot);
+        for tasks in self.groups.iter_mut().map(|g| &mut g.tasks) {
+            if !tasks.is_sorted_by_key(|h| h.slot) {
+                tasks.sort_by_key(|h| h.slot);
+            }
         }
     }
 
