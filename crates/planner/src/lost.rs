@@ -70,9 +70,12 @@ pub(crate) fn sound(t: &Tables<'_>, node: &Node) -> bool {
     believed(t, node) && node.availability != Availability::Drain
 }
 
-/// Whether a task on a sound node may stay there, so that it is let be once it is well.
+/// Whether a task on a sound node may stay there, so that it is let be once it is well. Whether one that is built
+/// upon others may is for them to say.
 pub(crate) fn stays(g: &Group<'_>, node: &Node, task: &Task) -> bool {
-    g.fresh(task) && (g.spec.placement.constraints.is_empty() || satisfies(node, g.spec))
+    g.upon.is_empty()
+        && g.fresh(task)
+        && (g.spec.placement.constraints.is_empty() || satisfies(node, g.spec))
 }
 
 /// Whether what a node says of its tasks is believed. What one that was lost said earlier is, once it is

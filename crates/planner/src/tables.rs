@@ -6,6 +6,11 @@ use crate::lost::{sound, stays, watched_until};
 use model::{
     Node, NodeId, Service, ServiceId, ServiceName, ServiceSpec, Slot, State, Task, TaskState, Time,
 };
+use std::time::Duration;
+
+/// A node tells what memory it has left when that has changed, at most each 30 s: of one that has said nothing
+/// for twice as long since a task began to run, what it said before still holds.
+pub(crate) const TOLD_WITHIN: Duration = Duration::from_secs(60);
 
 /// A task, and what most of the pass asks of it: most tasks are calm or starting, and are never looked at
 /// again.
@@ -23,25 +28,32 @@ pub(crate) struct Held<'a> {
     pub(crate) starting: bool,
     /// It takes room: it has not ended.
     pub(crate) holds: bool,
-    /// Its node's last word on the memory left does not include it.
+    /// The memory that its node has told to be left may not reckon with it.
     pub(crate) unread: bool,
 }
 
 impl<'a> Held<'a> {
-    /// A task on a node, which may be sound.
-    fn new(now: Time, g: &Group<'a>, node: usize, on: &Node, sound: bool, task: &'a Task) -> Self {
+    /// A task on a node whose last word is of `read_at`.
+    fn new(
+        now: Time,
+        spec: &ServiceSpec,
+        node: usize,
+        read_at: Time,
+        task: &'a Task,
+        stays: impl Fn() -> bool,
+    ) -> Self {
         let (holds, live) = (task.holds(), task.live());
-        // Whether one that is built upon others may stay is for them to say.
-        let stays = live && sound && g.upon.is_empty() && stays(g, on, task);
+        let stays = live && stays();
         Self {
             task,
             slot: task.slot,
             node,
             live,
-            calm: stays && task.serving() && now >= watched_until(g.spec, task),
+            calm: stays && task.serving() && now >= watched_until(spec, task),
             starting: stays && task.state.rank() < TaskState::Running.rank(),
             holds,
-            unread: holds && task.running_since.is_none_or(|since| since >= on.facts_at),
+            unread: holds
+                && task.running_since.is_none_or(|s| s >= read_at && now < s + TOLD_WITHIN),
         }
     }
 }
@@ -131,7 +143,9 @@ impl<'a> Tables<'a> {
     /// Tasks come in order of identity, so those made together come together, each on the node after the
     /// last one's: what is next is tried before anything is searched for.
     fn sort_in_tasks(&mut self) {
-        let sound: Vec<bool> = self.nodes.iter().map(|node| sound(self, node)).collect();
+        // The few words about each node that every task needs, close together.
+        let brief: Vec<(NodeId, Time, bool)> =
+            self.nodes.iter().map(|n| (n.id, n.facts_at, sound(self, n))).collect();
         let (mut at, mut node) = (0, 0);
         for task in self.state.tasks.values() {
             if self.groups.get(at).is_none_or(|g| g.service.id != task.service) {
@@ -139,12 +153,14 @@ impl<'a> Tables<'a> {
                 at = found;
             }
             node += 1;
-            if self.nodes.get(node).is_none_or(|n| n.id != task.node) {
+            if brief.get(node).is_none_or(|(id, _, _)| *id != task.node) {
                 let Some(found) = self.node_of(task.node) else { continue };
                 node = found;
             }
-            let (group, on) = (&mut self.groups[at], self.nodes[node]);
-            let held = Held::new(self.now, group, node, on, sound[node], task);
+            let (_, read_at, sound) = brief[node];
+            let group = &mut self.groups[at];
+            let stays = || sound && stays(group, self.nodes[node], task);
+            let held = Held::new(self.now, group.spec, node, read_at, task, stays);
             if held.holds && task.memory > 0 {
                 let (sum, count) = group.observed;
                 group.observed = (sum.saturating_add(task.memory), count + 1);

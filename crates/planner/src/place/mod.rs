@@ -88,7 +88,10 @@ impl<'r, 'a> Batch<'r, 'a> {
             self.ask.turn_to(&opening);
             match self.find(&opening) {
                 Ok(node) => self.take(&opening, node, draft),
-                Err(reason) => draft.wait(service, opening.slot, reason),
+                Err(reason) => {
+                    draft.wait(service, opening.slot, reason);
+                    self.room.read_at.into_iter().for_each(|at| draft.wake(at));
+                }
             }
         }
     }
