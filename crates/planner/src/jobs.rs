@@ -69,7 +69,8 @@ fn start<'g, 'a>(
 
 /// Whether a task runs, or is about to, where it is to be.
 fn is_up(t: &Tables<'_>, g: &Group<'_>, held: &Held<'_>) -> bool {
-    held.calm || held.live && g.current(held.task) && out_of_reach(t, t.nodes[held.node]).is_none()
+    held.calm()
+        || held.live() && g.current(held.task) && out_of_reach(t, t.nodes[held.node]).is_none()
 }
 
 /// Whether a slot's work is done: a task of the current generation ended well.

@@ -62,7 +62,7 @@ pub(crate) fn out_of_reach(t: &Tables<'_>, node: &Node) -> Option<Cause> {
 /// turn has come.
 pub(crate) fn settled(t: &Tables<'_>, g: &Group<'_>, held: &Held<'_>) -> bool {
     let watched = || t.now >= watched_until(g.spec_of(held.task), held.task);
-    held.calm || held.task.serving() && believed(t, t.nodes[held.node]) && watched()
+    held.calm() || held.task.serving() && believed(t, t.nodes[held.node]) && watched()
 }
 
 /// Whether tasks on a node may be let be: it is believed, and is not to be emptied.

@@ -8,7 +8,7 @@ use crate::lost::{Standing, out_of_reach, settled, standing, watched_until};
 use crate::restart::{gate, unhealthy};
 use crate::rollout::{Leaving, Progress, turns};
 use crate::scale::{Missing, wish};
-use crate::tables::{Group, Held, Tables, last_word};
+use crate::tables::{Group, Held, Stage, Tables, last_word};
 use crate::together;
 use model::{Availability, Cause, Readiness, TaskId, TaskState, Time, UpdateOrder, Wanted};
 use std::cmp::Reverse;
@@ -59,8 +59,8 @@ pub(crate) fn keep<'g, 'a>(
     draft: &mut Draft,
 ) {
     match copies {
-        [Held { calm: true, .. }] => return,
-        [Held { starting: true, .. }] => {
+        [Held { stage: Stage::Calm, .. }] => return,
+        [Held { stage: Stage::Starting, .. }] => {
             progress.busy += 1;
             progress.moving += 1;
             return;

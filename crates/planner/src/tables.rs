@@ -10,7 +10,22 @@ use std::time::Duration;
 
 /// A node tells what memory it has left when that has changed, at most each 30 s: of one that has said nothing
 /// for twice as long since a task began to run, what it said before still holds.
-pub(crate) const TOLD_WITHIN: Duration = Duration::from_secs(60);
+const TOLD_WITHIN: Duration = Duration::from_secs(60);
+
+/// Where a task stands, as far as most of the pass cares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    /// It has ended.
+    Ended,
+    /// It takes room still, and should not.
+    Stopping,
+    /// It should be running, and is to be looked at.
+    Live,
+    /// It should be running, may stay, and does not run yet.
+    Starting,
+    /// It is live, may stay, and is believed to be well.
+    Calm,
+}
 
 /// A task, and what most of the pass asks of it: most tasks are calm or starting, and are never looked at
 /// again.
@@ -20,14 +35,7 @@ pub(crate) struct Held<'a> {
     pub(crate) slot: Slot,
     /// Index of its node.
     pub(crate) node: usize,
-    /// It should be running and has not ended.
-    pub(crate) live: bool,
-    /// It is live, may stay, and is believed to be well.
-    pub(crate) calm: bool,
-    /// It is live, may stay, and does not run yet.
-    pub(crate) starting: bool,
-    /// It takes room: it has not ended.
-    pub(crate) holds: bool,
+    pub(crate) stage: Stage,
     /// The memory that its node has told to be left may not reckon with it.
     pub(crate) unread: bool,
 }
@@ -42,18 +50,47 @@ impl<'a> Held<'a> {
         task: &'a Task,
         stays: impl Fn() -> bool,
     ) -> Self {
-        let (holds, live) = (task.holds(), task.live());
-        let stays = live && stays();
-        Self {
-            task,
-            slot: task.slot,
-            node,
-            live,
-            calm: stays && task.serving() && now >= watched_until(spec, task),
-            starting: stays && task.state.rank() < TaskState::Running.rank(),
-            holds,
-            unread: holds
-                && task.running_since.is_none_or(|s| s >= read_at && now < s + TOLD_WITHIN),
+        let stage = Stage::of(now, spec, task, stays);
+        let told = |since: Time| since < read_at || now >= since + TOLD_WITHIN;
+        let unread = stage != Stage::Ended && !task.running_since.is_some_and(told);
+        Self { task, slot: task.slot, node, stage, unread }
+    }
+
+    /// It takes room.
+    pub(crate) fn holds(&self) -> bool {
+        self.stage > Stage::Ended
+    }
+
+    /// It should be running and has not ended.
+    pub(crate) fn live(&self) -> bool {
+        self.stage >= Stage::Live
+    }
+
+    /// It may stay, and there is nothing to do about it but to wait.
+    pub(crate) fn starting(&self) -> bool {
+        self.stage == Stage::Starting
+    }
+
+    /// It may stay, and there is nothing to do about it.
+    pub(crate) fn calm(&self) -> bool {
+        self.stage == Stage::Calm
+    }
+}
+
+impl Stage {
+    fn of(now: Time, spec: &ServiceSpec, task: &Task, stays: impl Fn() -> bool) -> Self {
+        if !task.holds() {
+            Self::Ended
+        } else if !task.live() {
+            Self::Stopping
+        } else if !stays() {
+            Self::Live
+        } else if task.state.rank() < TaskState::Running.rank() {
+            Self::Starting
+        } else if task.serving() && now >= watched_until(spec, task) {
+            Self::Calm
+        } else {
+            Self::Live
         }
     }
 }
@@ -117,6 +154,8 @@ pub(crate) struct Tables<'a> {
     pub(crate) nodes: Vec<&'a Node>,
     /// In order of identity.
     pub(crate) groups: Vec<Group<'a>>,
+    /// When some node will be taken to have more memory left than now, without another word of it.
+    pub(crate) read_at: Option<Time>,
 }
 
 impl<'a> Tables<'a> {
@@ -133,7 +172,7 @@ impl<'a> Tables<'a> {
             mates: Vec::new(),
         };
         let groups = state.services.values().map(group).collect();
-        let mut tables = Self { state, now, settings, nodes, groups };
+        let mut tables = Self { state, now, settings, nodes, groups, read_at: None };
         crate::depends::note_renewals(&mut tables);
         crate::together::note_mates(&mut tables);
         tables.sort_in_tasks();
@@ -161,9 +200,13 @@ impl<'a> Tables<'a> {
             let group = &mut self.groups[at];
             let stays = || sound && stays(group, self.nodes[node], task);
             let held = Held::new(self.now, group.spec, node, read_at, task, stays);
-            if held.holds && task.memory > 0 {
+            if held.holds() && task.memory > 0 {
                 let (sum, count) = group.observed;
                 group.observed = (sum.saturating_add(task.memory), count + 1);
+            }
+            if let Some(since) = task.running_since.filter(|_| held.unread) {
+                let at = since + TOLD_WITHIN;
+                self.read_at = Some(self.read_at.map_or(at, |earliest| earliest.min(at)));
             }
             group.tasks.push(held);
         }

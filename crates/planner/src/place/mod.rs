@@ -90,7 +90,7 @@ impl<'r, 'a> Batch<'r, 'a> {
                 Ok(node) => self.take(&opening, node, draft),
                 Err(reason) => {
                     draft.wait(service, opening.slot, reason);
-                    self.room.read_at.into_iter().for_each(|at| draft.wake(at));
+                    self.t.read_at.into_iter().for_each(|at| draft.wake(at));
                 }
             }
         }

@@ -2,9 +2,9 @@
 
 use super::filters::closed;
 use crate::Why;
-use crate::tables::{Group, TOLD_WITHIN, Tables};
+use crate::tables::{Group, Tables};
 use model::limits::UNOBSERVED_MEMORY;
-use model::{Node, Protocol, ServiceSpec, Slot, Time, VolumeKey};
+use model::{Node, Protocol, ServiceSpec, Slot, VolumeKey};
 use std::collections::BTreeMap;
 
 /// What one node has left.
@@ -37,8 +37,6 @@ pub(crate) struct Room<'a> {
     pub(crate) slots: BTreeMap<(usize, Slot), usize>,
     /// Homes that this plan gave to volumes.
     pub(crate) homes: BTreeMap<VolumeKey, usize>,
-    /// When the memory left of some node is to be taken for more than it is now.
-    pub(crate) read_at: Option<Time>,
 }
 
 impl<'a> Room<'a> {
@@ -50,17 +48,15 @@ impl<'a> Room<'a> {
             placed: BTreeMap::new(),
             slots: BTreeMap::new(),
             homes: BTreeMap::new(),
-            read_at: None,
         };
         for (index, group) in t.groups.iter().enumerate() {
-            for held in group.tasks.iter().filter(|h| h.holds) {
-                let spec =
-                    if held.calm || held.starting { group.spec } else { group.spec_of(held.task) };
+            for held in group.tasks.iter().filter(|h| h.holds()) {
+                let spec = if held.calm() || held.starting() {
+                    group.spec
+                } else {
+                    group.spec_of(held.task)
+                };
                 let charge = if held.unread { room.charges[index] } else { 0 };
-                if let Some(since) = held.task.running_since.filter(|_| held.unread) {
-                    let at = since + TOLD_WITHIN;
-                    room.read_at = Some(room.read_at.map_or(at, |earliest| earliest.min(at)));
-                }
                 room.rows[held.node].give(spec, charge);
             }
         }
