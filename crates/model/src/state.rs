@@ -58,7 +58,7 @@ pub struct State {
     /// What happened lately, oldest first.
     pub events: Vector<Recorded>,
     #[serde(skip)]
-    pub(crate) by_node: OrdSet<(NodeId, TaskId)>,
+    pub(crate) by_node: OrdMap<NodeId, OrdSet<TaskId>>,
     #[serde(skip)]
     pub(crate) by_slot: OrdSet<(ServiceId, Slot, TaskId)>,
 }
@@ -70,7 +70,10 @@ impl State {
     /// Rebuilds the indexes that are not stored. To be called once after loading a stored state.
     #[must_use]
     pub fn reindexed(mut self) -> Self {
-        self.by_node = self.tasks.values().map(|t| (t.node, t.id)).collect();
+        self.by_node = OrdMap::new();
+        for task in self.tasks.values() {
+            self.by_node.entry(task.node).or_default().insert(task.id);
+        }
         self.by_slot = self.tasks.values().map(|t| (t.service, t.slot, t.id)).collect();
         self
     }
@@ -82,7 +85,7 @@ impl State {
 
     /// Tasks of a node, oldest first.
     pub fn tasks_on(&self, node: NodeId) -> impl Iterator<Item = &Task> {
-        self.by_node.range((node, FIRST)..=(node, LAST)).filter_map(|(_, id)| self.tasks.get(id))
+        self.by_node.get(&node).into_iter().flatten().filter_map(|id| self.tasks.get(id))
     }
 
     /// Tasks of a service, by slot, oldest first within a slot.
@@ -151,18 +154,23 @@ impl State {
 
     /// Whether a node is known to have room for a task without looking at each of its tasks.
     pub(crate) fn has_few_tasks(&self, node: NodeId) -> bool {
-        self.by_node.range((node, FIRST)..=(node, LAST)).nth(TASKS_PER_NODE - 1).is_none()
+        self.by_node.get(&node).is_none_or(|tasks| tasks.len() < TASKS_PER_NODE)
     }
 
     pub(crate) fn insert_task(&mut self, task: Task) {
-        self.by_node.insert((task.node, task.id));
+        self.by_node.entry(task.node).or_default().insert(task.id);
         self.by_slot.insert((task.service, task.slot, task.id));
         self.tasks.insert(task.id, task);
     }
 
     pub(crate) fn remove_task(&mut self, id: TaskId) {
         if let Some(task) = self.tasks.remove(&id) {
-            self.by_node.remove(&(task.node, id));
+            if let Some(tasks) = self.by_node.get_mut(&task.node) {
+                tasks.remove(&id);
+                if tasks.is_empty() {
+                    self.by_node.remove(&task.node);
+                }
+            }
             self.by_slot.remove(&(task.service, task.slot, id));
         }
     }

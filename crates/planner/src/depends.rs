@@ -38,21 +38,22 @@ impl Stand {
         let wish = wish(t, g);
         let kept = wish.kept.iter().map(|copies| (copies[0].slot, *copies));
         let mut stand = Self::default();
-        for (slot, copies) in kept.chain(wish.missing.iter().copied()) {
+        for (slot, copies) in kept.chain(wish.missing.iter().map(|m| (m.slot, m.copies))) {
             stand.count(t, g, slot, copies);
         }
+        stand.wished += wish.missing.iter().map(|m| m.more as usize).sum::<usize>();
         stand
     }
 
     fn count(&mut self, t: &Tables<'_>, g: &Group<'_>, slot: Slot, copies: &[Held<'_>]) {
-        let within_reach = |h: &&Held<'_>| h.calm || out_of_reach(t, t.nodes[h.node]).is_none();
+        let within_reach = |h: &&Held<'_>| h.calm() || out_of_reach(t, t.nodes[h.node]).is_none();
         let completed = done(g, slot, copies);
         let (mut started, mut healthy, mut holds) = (completed, false, false);
         for held in copies.iter().filter(within_reach) {
             let counts = held.task.live() && g.fresh(held.task);
             started |= counts && held.task.begun();
             healthy |= counts && held.task.serving();
-            holds |= held.holds;
+            holds |= held.holds();
             self.serves |= held.task.serving();
         }
         self.wished += 1;
@@ -138,7 +139,7 @@ fn unmet(t: &Tables<'_>, group: usize, strictly: bool, draft: &mut Draft) -> Opt
 fn has_run(g: &Group<'_>) -> bool {
     let replaced = |h: &Held<'_>| h.task.live() || h.task.wanted == Wanted::Stop;
     let counts = |h: &Held<'_>| g.current(h.task) || replaced(h) && !g.spec.mode.job();
-    g.tasks.iter().any(|h| h.calm || h.task.running_since.is_some() && counts(h))
+    g.tasks.iter().any(|h| h.calm() || h.task.running_since.is_some() && counts(h))
 }
 
 /// Services in an order in which those that others depend on, or are built upon, come first, otherwise as they come. Cycles,

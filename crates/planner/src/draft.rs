@@ -5,17 +5,34 @@ use crate::depends::Stands;
 use crate::{Plan, Reason, Waiting};
 use model::{Cause, Change, ServiceId, Slot, TaskId, Time};
 
-/// A copy that is to be made, once a node is found for it.
-#[derive(Debug)]
+/// A copy that is to be made, once a node is found for it, or several alike.
+#[derive(Clone, Debug)]
 pub(crate) struct Opening {
     /// Index of its service in the tables.
     pub(crate) group: usize,
     pub(crate) slot: Slot,
+    /// So many slots with the numbers that follow get a copy of the same kind.
+    pub(crate) more: u32,
     /// The newest task of the slot.
     pub(crate) newest: Option<TaskId>,
     pub(crate) cause: Cause,
     /// Index of the node whose copy this one replaces, when that one runs until this one is healthy.
     pub(crate) replaces: Option<usize>,
+}
+
+impl Opening {
+    /// Each copy by itself.
+    pub(crate) fn one_by_one(&self) -> impl Iterator<Item = Self> + '_ {
+        slots(self.slot, self.more).map(|slot| Self { slot, more: 0, ..self.clone() })
+    }
+}
+
+/// A slot, and as many `more` with the numbers that follow.
+pub(crate) fn slots(first: Slot, more: u32) -> impl Iterator<Item = Slot> {
+    (0..=more).map(move |after| match first {
+        Slot::Number(number) => Slot::Number(number + after),
+        Slot::Node(_) => first,
+    })
 }
 
 /// A copy that must stop before its successor starts; it is stopped when nothing else of its service is
@@ -54,9 +71,14 @@ impl Draft {
         }
     }
 
-    /// Whether another `more` changes fit. What does not fit is found again by the next pass.
+    /// How many more changes fit. What does not fit is found again by the next pass.
+    pub(crate) fn left(&self) -> usize {
+        self.limit - self.changes.len()
+    }
+
+    /// Whether another `more` changes fit.
     pub(crate) fn fits(&self, more: usize) -> bool {
-        self.changes.len() + more <= self.limit
+        more <= self.left()
     }
 
     pub(crate) fn push(&mut self, change: Change) {

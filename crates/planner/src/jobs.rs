@@ -9,7 +9,7 @@ use crate::draft::Draft;
 use crate::lost::out_of_reach;
 use crate::restart::gate;
 use crate::rollout::{Progress, turns};
-use crate::scale::Wish;
+use crate::scale::{Missing, Wish};
 use crate::service::{fill, keep};
 use crate::tables::{Group, Held, Tables};
 use model::{Cause, Mode, Slot, Task};
@@ -21,7 +21,8 @@ type Copies<'g, 'a> = (Slot, &'g [Held<'a>]);
 pub(crate) fn decide(t: &Tables<'_>, index: usize, wish: Wish<'_, '_>, draft: &mut Draft) {
     let g = &t.groups[index];
     let kept = wish.kept.into_iter().map(|copies| (copies[0].slot, copies));
-    let mut slots: Vec<Copies<'_, '_>> = kept.chain(wish.missing).collect();
+    let missing = wish.missing.iter().map(|missing| (missing.slot, missing.copies));
+    let mut slots: Vec<Copies<'_, '_>> = kept.chain(missing).collect();
     slots.sort_by_key(|(slot, _)| *slot);
     let (done, open): (Vec<_>, Vec<_>) =
         slots.into_iter().partition(|(slot, copies)| done(g, *slot, copies));
@@ -59,7 +60,7 @@ fn start<'g, 'a>(
     let opened = draft.openings.len();
     for &(slot, copies) in rest {
         if running + draft.openings.len() - opened < most as usize {
-            fill(t, index, slot, copies, progress, draft);
+            fill(t, index, &Missing { slot, copies, more: 0 }, progress, draft);
         } else {
             draft.wait(g.service.id, slot, Reason::Turn { most });
         }
@@ -68,8 +69,8 @@ fn start<'g, 'a>(
 
 /// Whether a task runs, or is about to, where it is to be.
 fn is_up(t: &Tables<'_>, g: &Group<'_>, held: &Held<'_>) -> bool {
-    held.calm
-        || held.task.live() && g.current(held.task) && out_of_reach(t, t.nodes[held.node]).is_none()
+    held.calm()
+        || held.live() && g.current(held.task) && out_of_reach(t, t.nodes[held.node]).is_none()
 }
 
 /// Whether a slot's work is done: a task of the current generation ended well.

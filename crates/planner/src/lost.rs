@@ -62,19 +62,19 @@ pub(crate) fn out_of_reach(t: &Tables<'_>, node: &Node) -> Option<Cause> {
 /// turn has come.
 pub(crate) fn settled(t: &Tables<'_>, g: &Group<'_>, held: &Held<'_>) -> bool {
     let watched = || t.now >= watched_until(g.spec_of(held.task), held.task);
-    held.calm || held.task.serving() && believed(t, t.nodes[held.node]) && watched()
+    held.calm() || held.task.serving() && believed(t, t.nodes[held.node]) && watched()
 }
 
-/// Whether tasks on a node may be calm: it is believed, and is not to be emptied.
+/// Whether tasks on a node may be let be: it is believed, and is not to be emptied.
 pub(crate) fn sound(t: &Tables<'_>, node: &Node) -> bool {
     believed(t, node) && node.availability != Availability::Drain
 }
 
-/// Whether a task on a sound node may stay and is settled, so that nothing is to be done about it.
-pub(crate) fn calm(now: Time, g: &Group<'_>, node: &Node, task: &Task) -> bool {
-    g.fresh(task)
-        && task.serving()
-        && now >= watched_until(g.spec, task)
+/// Whether a task on a sound node may stay there, so that it is let be once it is well. Whether one that is built
+/// upon others may is for them to say.
+pub(crate) fn stays(g: &Group<'_>, node: &Node, task: &Task) -> bool {
+    g.upon.is_empty()
+        && g.fresh(task)
         && (g.spec.placement.constraints.is_empty() || satisfies(node, g.spec))
 }
 

@@ -133,6 +133,7 @@ fn replace(t: &Tables<'_>, index: usize, leaving: &Leaving<'_, '_>, draft: &mut 
     draft.openings.push(Opening {
         group: index,
         slot,
+        more: 0,
         newest: leaving.copies.last().map(|h| h.task.id),
         cause: leaving.cause.clone(),
         replaces: Some(leaving.best.node),

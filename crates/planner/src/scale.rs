@@ -14,8 +14,19 @@ pub(crate) struct Wish<'g, 'a> {
     pub(crate) kept: Vec<&'g [Held<'a>]>,
     /// They are too many.
     pub(crate) surplus: Vec<(&'g [Held<'a>], Cause)>,
-    /// They have to be filled; with what tasks they have.
-    pub(crate) missing: Vec<(Slot, &'g [Held<'a>])>,
+    /// They have to be filled.
+    pub(crate) missing: Vec<Missing<'g, 'a>>,
+}
+
+/// A slot to be filled, or several of which nothing is known.
+#[derive(Clone, Copy)]
+pub(crate) struct Missing<'g, 'a> {
+    pub(crate) slot: Slot,
+    /// What tasks it has.
+    pub(crate) copies: &'g [Held<'a>],
+    /// So many slots with the numbers that follow are missing too, and none of them all has tasks or a
+    /// record. None where it counts which numbers there are.
+    pub(crate) more: u32,
 }
 
 /// Which slots of a service there are to be.
@@ -31,7 +42,7 @@ pub(crate) fn wish<'g, 'a>(t: &Tables<'a>, g: &'g Group<'a>) -> Wish<'g, 'a> {
 /// Whether a slot is in use: a task of it is wanted, or ended by itself.
 fn in_use(copies: &[Held<'_>]) -> bool {
     let ended_itself = || last_word(copies).is_some_and(|h| h.task.wanted == Wanted::Run);
-    copies.iter().any(|h| h.calm || h.task.live()) || ended_itself()
+    copies.iter().any(|h| h.live()) || ended_itself()
 }
 
 fn a_number<'g, 'a>(t: &Tables<'a>, g: &'g Group<'a>) -> Wish<'g, 'a> {
@@ -76,15 +87,58 @@ fn fill<'g, 'a>(
     if lacking == 0 {
         return;
     }
-    let mut taken: BTreeSet<Slot> = wish.kept.iter().map(|c| c[0].slot).collect();
-    for copies in returning.iter().take(lacking) {
-        taken.insert(copies[0].slot);
-        wish.missing.push((copies[0].slot, copies));
+    let returning = &returning[..returning.len().min(lacking)];
+    let one = |copies: &&'g [Held<'a>]| Missing { slot: copies[0].slot, copies, more: 0 };
+    wish.missing.extend(returning.iter().map(one));
+    let taken = wish.kept.iter().chain(returning).map(|copies| copies[0].slot);
+    let mut taken: Vec<Slot> = taken.collect();
+    if !returning.is_empty() {
+        taken.sort();
     }
-    let free = (1u32..).map(Slot::Number).filter(|s| !taken.contains(s));
-    for slot in free.take(lacking - returning.len().min(lacking)) {
-        wish.missing.push((slot, tasks_in(g, slot)));
+    let mut lacking = (lacking - returning.len()) as u32;
+    let (mut next, mut taken) = (1, taken.into_iter().peekable());
+    for (number, copies) in known(g) {
+        push_free(next, number - next, &mut lacking, wish);
+        if lacking == 0 {
+            return;
+        }
+        next = number + 1;
+        let slot = Slot::Number(number);
+        if taken.next_if_eq(&slot).is_none() {
+            wish.missing.push(Missing { slot, copies, more: 0 });
+            lacking -= 1;
+        }
     }
+    push_free(next, u32::MAX - next, &mut lacking, wish);
+}
+
+/// Fills slots of which nothing is known, from a number on, as many as there are and as are lacking.
+fn push_free(number: u32, free: u32, lacking: &mut u32, wish: &mut Wish<'_, '_>) {
+    let count = free.min(*lacking);
+    if count > 0 {
+        wish.missing.push(Missing { slot: Slot::Number(number), copies: &[], more: count - 1 });
+        *lacking -= count;
+    }
+}
+
+/// The numbers of slots of which something is known, in order, with what tasks they have.
+fn known<'g, 'a>(g: &'g Group<'a>) -> impl Iterator<Item = (u32, &'g [Held<'a>])> {
+    let number = |slot: Slot| match slot {
+        Slot::Number(number) => Some(number),
+        Slot::Node(_) => None,
+    };
+    let mut recorded = g.service.slots.keys().filter_map(move |slot| number(*slot)).peekable();
+    let mut tasks = g.slots().filter_map(move |c| Some((number(c[0].slot)?, c))).peekable();
+    std::iter::from_fn(move || {
+        let with_tasks = tasks.peek().map(|(number, _)| *number);
+        let only_recorded = recorded.next_if(|r| with_tasks.is_none_or(|number| *r < number));
+        if let Some(number) = only_recorded {
+            return Some((number, &[][..]));
+        }
+        let next = tasks.next()?;
+        recorded.next_if_eq(&next.0);
+        Some(next)
+    })
 }
 
 /// Where the numbers count, they are 1 to as many as are asked for: each part of a job is done once, and of
@@ -100,7 +154,7 @@ fn each_number<'g, 'a>(g: &'g Group<'a>) -> Wish<'g, 'a> {
     for slot in (1..=g.service.scale).map(Slot::Number) {
         let copies = tasks_in(g, slot);
         if !in_use(copies) {
-            wish.missing.push((slot, copies));
+            wish.missing.push(Missing { slot, copies, more: 0 });
         }
     }
     wish
@@ -214,7 +268,7 @@ fn each_node<'g, 'a>(t: &Tables<'a>, g: &'g Group<'a>) -> Wish<'g, 'a> {
     for slot in t.nodes.iter().filter(asked).map(|n| Slot::Node(n.id)) {
         let copies = tasks_in(g, slot);
         if !in_use(copies) {
-            wish.missing.push((slot, copies));
+            wish.missing.push(Missing { slot, copies, more: 0 });
         }
     }
     wish

@@ -2,15 +2,15 @@
 //! hears into changes, openings and reasons.
 
 use crate::Reason;
-use crate::draft::{Draft, Opening};
+use crate::draft::{Draft, Opening, slots};
 use crate::jobs;
 use crate::lost::{Standing, out_of_reach, settled, standing, watched_until};
 use crate::restart::{gate, unhealthy};
 use crate::rollout::{Leaving, Progress, turns};
-use crate::scale::wish;
-use crate::tables::{Group, Held, Tables, last_word};
+use crate::scale::{Missing, wish};
+use crate::tables::{Group, Held, Stage, Tables, last_word};
 use crate::together;
-use model::{Availability, Cause, Readiness, Slot, TaskId, TaskState, Time, UpdateOrder, Wanted};
+use model::{Availability, Cause, Readiness, TaskId, TaskState, Time, UpdateOrder, Wanted};
 use std::cmp::Reverse;
 
 /// Decides all of one service but the nodes of its new copies.
@@ -33,8 +33,8 @@ pub(crate) fn decide(t: &Tables<'_>, index: usize, draft: &mut Draft) {
     for copies in wish.kept {
         keep(t, index, copies, &mut progress, draft);
     }
-    for (slot, copies) in wish.missing {
-        fill(t, index, slot, copies, &mut progress, draft);
+    for missing in &wish.missing {
+        fill(t, index, missing, &mut progress, draft);
     }
     turns(t, index, progress, draft);
 }
@@ -58,13 +58,19 @@ pub(crate) fn keep<'g, 'a>(
     progress: &mut Progress<'g, 'a>,
     draft: &mut Draft,
 ) {
-    if let [Held { calm: true, .. }] = copies {
-        return;
+    match copies {
+        [Held { stage: Stage::Calm, .. }] => return,
+        [Held { stage: Stage::Starting, .. }] => {
+            progress.busy += 1;
+            progress.moving += 1;
+            return;
+        }
+        _ => {}
     }
     let g = &t.groups[index];
     let Some((best, standing)) = best(t, g, copies) else {
-        let slot = copies[0].slot;
-        return fill(t, index, slot, copies, progress, draft);
+        let missing = Missing { slot: copies[0].slot, copies, more: 0 };
+        return fill(t, index, &missing, progress, draft);
     };
     if let Some(with) = together::outlived(t, g, best) {
         progress.busy += 1;
@@ -140,28 +146,33 @@ fn stop_others(
     }
 }
 
-/// A slot in which nothing counts: opens it, or says why it has to wait.
+/// A slot in which nothing counts: opens it, or says why it has to wait. Slots of which nothing is known are
+/// opened as one, or wait for the same reason.
 pub(crate) fn fill(
     t: &Tables<'_>,
     index: usize,
-    slot: Slot,
-    copies: &[Held<'_>],
+    missing: &Missing<'_, '_>,
     progress: &mut Progress<'_, '_>,
     draft: &mut Draft,
 ) {
     let g = &t.groups[index];
+    let Missing { slot, copies, more } = *missing;
     let held_back = gate(t, g, slot, copies, draft)
         .filter(|reason| *reason != Reason::Completed || !together::is_missed(t, g, slot));
     let failing = held_back.as_ref().is_some_and(|reason| *reason != Reason::Completed);
     let reason = held_back.or_else(|| blocked(t, g, copies));
     let stopping = matches!(reason, Some(Reason::Stopping { .. }));
-    progress.busy += usize::from(failing || stopping || is_updating(g, copies));
-    progress.moving += usize::from(stopping);
+    let count = 1 + more as usize;
+    progress.busy += count * usize::from(failing || stopping || is_updating(g, copies));
+    progress.moving += count * usize::from(stopping);
     match reason {
-        Some(reason) => draft.wait(g.service.id, slot, reason),
+        Some(reason) => {
+            slots(slot, more).for_each(|slot| draft.wait(g.service.id, slot, reason.clone()));
+        }
         None => draft.openings.push(Opening {
             group: index,
             slot,
+            more,
             newest: copies.last().map(|h| h.task.id),
             cause: cause(t, g, copies),
             replaces: None,

@@ -15,18 +15,18 @@ pub(crate) fn ended(t: &Tables<'_>, draft: &mut Draft) {
             removed(g, draft);
             continue;
         }
-        if g.tasks.iter().any(|h| !h.holds) {
-            let slots = g.slots().filter(|copies| copies.iter().any(|h| !h.holds));
+        if g.tasks.iter().any(|h| !h.holds()) {
+            let slots = g.slots().filter(|copies| copies.iter().any(|h| !h.holds()));
             slots.for_each(|copies| slot(t, g, copies, draft));
         }
     }
 }
 
 fn removed(g: &Group<'_>, draft: &mut Draft) {
-    for held in g.tasks.iter().filter(|h| !h.holds) {
+    for held in g.tasks.iter().filter(|h| !h.holds()) {
         draft.push(Change::Forget { task: held.task.id });
     }
-    if g.tasks.iter().all(|h| !h.holds) {
+    if g.tasks.iter().all(|h| !h.holds()) {
         draft.push(Change::Drop { service: g.service.id });
     }
 }

@@ -2,22 +2,97 @@
 //! over the state; never changed afterwards.
 
 use crate::Settings;
-use crate::lost::{calm, sound};
-use model::{Node, NodeId, Service, ServiceId, ServiceName, ServiceSpec, Slot, State, Task, Time};
+use crate::lost::{sound, stays, watched_until};
+use model::{
+    Node, NodeId, Service, ServiceId, ServiceName, ServiceSpec, Slot, State, Task, TaskState, Time,
+};
+use std::time::Duration;
 
-/// A task, and what most of the pass asks of it: most tasks are calm, and are never looked at again.
+/// A node tells what memory it has left when that has changed, at most each 30 s: of one that has said nothing
+/// for twice as long since a task began to run, what it said before still holds.
+const TOLD_WITHIN: Duration = Duration::from_secs(60);
+
+/// Where a task stands, as far as most of the pass cares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    /// It has ended.
+    Ended,
+    /// It takes room still, and should not.
+    Stopping,
+    /// It should be running, and is to be looked at.
+    Live,
+    /// It should be running, may stay, and does not run yet.
+    Starting,
+    /// It is live, may stay, and is believed to be well.
+    Calm,
+}
+
+/// A task, and what most of the pass asks of it: most tasks are calm or starting, and are never looked at
+/// again.
 #[derive(Clone, Copy)]
 pub(crate) struct Held<'a> {
     pub(crate) task: &'a Task,
     pub(crate) slot: Slot,
     /// Index of its node.
     pub(crate) node: usize,
-    /// It is live, may stay, and is believed to be well.
-    pub(crate) calm: bool,
-    /// It takes room: it has not ended.
-    pub(crate) holds: bool,
-    /// Its node's last word on the memory left does not include it.
+    pub(crate) stage: Stage,
+    /// The memory that its node has told to be left may not reckon with it.
     pub(crate) unread: bool,
+}
+
+impl<'a> Held<'a> {
+    /// A task on a node whose last word is of `read_at`.
+    fn new(
+        now: Time,
+        spec: &ServiceSpec,
+        node: usize,
+        read_at: Time,
+        task: &'a Task,
+        stays: impl Fn() -> bool,
+    ) -> Self {
+        let stage = Stage::of(now, spec, task, stays);
+        let told = |since: Time| since < read_at || now >= since + TOLD_WITHIN;
+        let unread = stage != Stage::Ended && !task.running_since.is_some_and(told);
+        Self { task, slot: task.slot, node, stage, unread }
+    }
+
+    /// It takes room.
+    pub(crate) fn holds(&self) -> bool {
+        self.stage > Stage::Ended
+    }
+
+    /// It should be running and has not ended.
+    pub(crate) fn live(&self) -> bool {
+        self.stage >= Stage::Live
+    }
+
+    /// It may stay, and there is nothing to do about it but to wait.
+    pub(crate) fn starting(&self) -> bool {
+        self.stage == Stage::Starting
+    }
+
+    /// It may stay, and there is nothing to do about it.
+    pub(crate) fn calm(&self) -> bool {
+        self.stage == Stage::Calm
+    }
+}
+
+impl Stage {
+    fn of(now: Time, spec: &ServiceSpec, task: &Task, stays: impl Fn() -> bool) -> Self {
+        if !task.holds() {
+            Self::Ended
+        } else if !task.live() {
+            Self::Stopping
+        } else if !stays() {
+            Self::Live
+        } else if task.state.rank() < TaskState::Running.rank() {
+            Self::Starting
+        } else if task.serving() && now >= watched_until(spec, task) {
+            Self::Calm
+        } else {
+            Self::Live
+        }
+    }
 }
 
 /// The task that has the last word on a slot in which none is live: the one that ended last, one that
@@ -79,57 +154,66 @@ pub(crate) struct Tables<'a> {
     pub(crate) nodes: Vec<&'a Node>,
     /// In order of identity.
     pub(crate) groups: Vec<Group<'a>>,
+    /// When some node will be taken to have more memory left than now, without another word of it.
+    pub(crate) read_at: Option<Time>,
 }
 
 impl<'a> Tables<'a> {
     pub(crate) fn new(state: &'a State, now: Time, settings: &'a Settings) -> Self {
         let nodes: Vec<&Node> = state.nodes.values().collect();
+        let most = state.tasks.len();
         let group = |service: &'a Service| Group {
             service,
             spec: service.spec(),
-            tasks: Vec::new(),
+            tasks: Vec::with_capacity(most.min(service.scale as usize)),
             observed: (0, 0),
             renewed: None,
             upon: Vec::new(),
             mates: Vec::new(),
         };
         let groups = state.services.values().map(group).collect();
-        let mut tables = Self { state, now, settings, nodes, groups };
+        let mut tables = Self { state, now, settings, nodes, groups, read_at: None };
         crate::depends::note_renewals(&mut tables);
         crate::together::note_mates(&mut tables);
         tables.sort_in_tasks();
         tables
     }
 
-    /// Tasks come in order of identity, so those made together come together: the last service is tried
-    /// before one is searched for.
+    /// Tasks come in order of identity, so those made together come together, each on the node after the
+    /// last one's: what is next is tried before anything is searched for.
     fn sort_in_tasks(&mut self) {
-        let sound: Vec<bool> = self.nodes.iter().map(|node| sound(self, node)).collect();
-        let mut at = 0;
+        // The few words about each node that every task needs, close together.
+        let brief: Vec<(NodeId, Time, bool)> =
+            self.nodes.iter().map(|n| (n.id, n.facts_at, sound(self, n))).collect();
+        let (mut at, mut node) = (0, 0);
         for task in self.state.tasks.values() {
             if self.groups.get(at).is_none_or(|g| g.service.id != task.service) {
                 let Some(found) = self.group_of(task.service) else { continue };
                 at = found;
             }
-            let Some(node) = self.node_of(task.node) else { continue };
-            let (group, on) = (&mut self.groups[at], self.nodes[node]);
-            let holds = task.holds();
-            if holds && task.memory > 0 {
-                group.observed =
-                    (group.observed.0.saturating_add(task.memory), group.observed.1 + 1);
+            node += 1;
+            if brief.get(node).is_none_or(|(id, _, _)| *id != task.node) {
+                let Some(found) = self.node_of(task.node) else { continue };
+                node = found;
             }
-            group.tasks.push(Held {
-                task,
-                slot: task.slot,
-                node,
-                // Whether one that is built upon others may stay is for them to say.
-                calm: group.upon.is_empty() && sound[node] && calm(self.now, group, on, task),
-                holds,
-                unread: holds && task.running_since.is_none_or(|since| since >= on.facts_at),
-            });
+            let (_, read_at, sound) = brief[node];
+            let group = &mut self.groups[at];
+            let stays = || sound && stays(group, self.nodes[node], task);
+            let held = Held::new(self.now, group.spec, node, read_at, task, stays);
+            if held.holds() && task.memory > 0 {
+                let (sum, count) = group.observed;
+                group.observed = (sum.saturating_add(task.memory), count + 1);
+            }
+            if let Some(since) = task.running_since.filter(|_| held.unread) {
+                let at = since + TOLD_WITHIN;
+                self.read_at = Some(self.read_at.map_or(at, |earliest| earliest.min(at)));
+            }
+            group.tasks.push(held);
         }
-        for group in &mut self.groups {
-            group.tasks.sort_by_key(|h| h.slot);
+        for tasks in self.groups.iter_mut().map(|g| &mut g.tasks) {
+            if !tasks.is_sorted_by_key(|h| h.slot) {
+                tasks.sort_by_key(|h| h.slot);
+            }
         }
     }
 

@@ -10,8 +10,9 @@ use model::{NodeId, Task, TaskId};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// For this long nothing may be due by itself when calm is looked at.
-const CALM: Duration = Duration::from_secs(20);
+/// For this long nothing may be due by itself when calm is looked at: longer than what a node said of its
+/// memory before its last copies ran is taken for old, because it says it anew when it comes back.
+const CALM: Duration = Duration::from_secs(65);
 
 /// How large a run is.
 #[derive(Clone, Debug)]

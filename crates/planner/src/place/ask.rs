@@ -48,8 +48,8 @@ impl<'r, 'a> Ask<'r, 'a> {
             replaces: None,
             record: None,
         };
-        let counts = |h: &&Held<'_>| h.task.live() && out_of_reach(t, t.nodes[h.node]).is_none();
-        for held in g.tasks.iter().filter(|h| h.calm || counts(h)) {
+        let counts = |h: &&Held<'_>| h.live() && out_of_reach(t, t.nodes[h.node]).is_none();
+        for held in g.tasks.iter().filter(|h| h.calm() || counts(h)) {
             ask.took(held.node);
         }
         ask.look_for_neighbours(t, room, refers, group);
@@ -127,7 +127,7 @@ impl<'r, 'a> Ask<'r, 'a> {
 /// By node: whether a service has a live copy there, or this plan has given it one.
 fn copies(t: &Tables<'_>, room: &Room<'_>, group: usize) -> Vec<bool> {
     let mut there = vec![false; t.nodes.len()];
-    for held in t.groups[group].tasks.iter().filter(|h| h.calm || h.task.live()) {
+    for held in t.groups[group].tasks.iter().filter(|h| h.live()) {
         there[held.node] = true;
     }
     for node in room.placed.get(&group).into_iter().flatten() {

@@ -15,7 +15,7 @@ pub(crate) use filters::{closed, satisfies};
 pub(crate) use room::Room;
 
 use crate::depends;
-use crate::draft::{Draft, Opening};
+use crate::draft::{Draft, Opening, slots};
 use crate::tables::Tables;
 use crate::together;
 use crate::{Reason, Why};
@@ -47,13 +47,15 @@ pub(crate) fn openings(t: &Tables<'_>, draft: &mut Draft) {
             continue;
         }
         let room = room.get_or_insert_with(|| Room::new(t));
-        Batch::new(t, room, &refers, group).run(openings, draft);
+        Batch::new(t, room, &refers, group).run(&openings, draft);
     }
 }
 
 fn all_wait(t: &Tables<'_>, openings: &[Opening], reason: &Reason, draft: &mut Draft) {
     for opening in openings {
-        draft.wait(t.groups[opening.group].service.id, opening.slot, reason.clone());
+        for slot in slots(opening.slot, opening.more) {
+            draft.wait(t.groups[opening.group].service.id, slot, reason.clone());
+        }
     }
 }
 
@@ -66,24 +68,30 @@ struct Batch<'r, 'a> {
     ranked: Option<Ranked>,
     /// Why ordinary openings find no node, once one did not.
     nowhere: Option<Reason>,
+    /// So many copies are made at most.
+    most: usize,
 }
 
 impl<'r, 'a> Batch<'r, 'a> {
     fn new(t: &'r Tables<'a>, room: &'r mut Room<'a>, refers: &Refers, group: usize) -> Self {
         let ask = Ask::new(t, room, refers, group);
-        Self { t, room, ask, ranked: None, nowhere: None }
+        Self { t, room, ask, ranked: None, nowhere: None, most: 0 }
     }
 
-    fn run(mut self, openings: Vec<Opening>, draft: &mut Draft) {
+    fn run(mut self, openings: &[Opening], draft: &mut Draft) {
         let service = self.ask.g.service.id;
-        for opening in openings {
+        self.most = openings.iter().map(|o| 1 + o.more as usize).sum::<usize>().min(draft.left());
+        for opening in openings.iter().flat_map(Opening::one_by_one) {
             if !draft.fits(1) {
                 return;
             }
             self.ask.turn_to(&opening);
             match self.find(&opening) {
                 Ok(node) => self.take(&opening, node, draft),
-                Err(reason) => draft.wait(service, opening.slot, reason),
+                Err(reason) => {
+                    draft.wait(service, opening.slot, reason);
+                    self.t.read_at.into_iter().for_each(|at| draft.wake(at));
+                }
             }
         }
     }
@@ -179,8 +187,9 @@ impl<'r, 'a> Batch<'r, 'a> {
         if let Some(reason) = &self.nowhere {
             return Err(reason.clone());
         }
-        let ranked = self.ranked.get_or_insert_with(|| Ranked::new(&self.ask, self.room));
-        if let Some(node) = ranked.next(&self.ask, self.room) {
+        let (ask, room, most) = (&self.ask, &*self.room, self.most);
+        let ranked = self.ranked.get_or_insert_with(|| Ranked::new(ask, room, most));
+        if let Some(node) = ranked.next(ask, room) {
             return Ok(node);
         }
         let reason = self.explain();

@@ -56,23 +56,27 @@ pub(crate) fn full(ask: &Ask<'_, '_>, room: &Room<'_>, node: usize) -> (Outer, V
 }
 
 /// The nodes that admit a service, ranked: one heap per path of spread values. While copies are placed
-/// ranks only get worse, so the top of a heap is checked when it is looked at, and only then.
+/// ranks only get worse, so the top of a heap is checked when it is looked at, and only then. Each copy
+/// makes one node worse, so that of each heap no more are needed than there are copies to place.
 pub(crate) struct Ranked {
     heaps: Vec<(Vec<String>, BinaryHeap<Reverse<Rank>>)>,
 }
 
 impl Ranked {
-    pub(crate) fn new(ask: &Ask<'_, '_>, room: &Room<'_>) -> Self {
-        let admitted = (0..room.rows.len()).filter(|n| admit(ask, room, *n));
-        let ranked = |node: usize| Reverse(rank(ask, room, node));
+    /// For so many `copies` at most.
+    pub(crate) fn new(ask: &Ask<'_, '_>, room: &Room<'_>, copies: usize) -> Self {
+        let mut by_path: BTreeMap<Vec<String>, BinaryHeap<Rank>> = BTreeMap::new();
         if ask.g.spec.placement.spread.is_empty() {
-            return Self { heaps: vec![(Vec::new(), admitted.map(ranked).collect())] };
+            let best = by_path.entry(Vec::new()).or_default();
+            (0..room.rows.len()).for_each(|node| enlist(best, copies, ask, room, node));
+        } else {
+            for node in 0..room.rows.len() {
+                enlist(by_path.entry(ask.path(node)).or_default(), copies, ask, room, node);
+            }
         }
-        let mut by_path: BTreeMap<Vec<String>, Vec<Reverse<Rank>>> = BTreeMap::new();
-        for node in admitted {
-            by_path.entry(ask.path(node)).or_default().push(ranked(node));
-        }
-        Self { heaps: by_path.into_iter().map(|(path, ranks)| (path, ranks.into())).collect() }
+        let least_first = |best: BinaryHeap<Rank>| best.into_iter().map(Reverse).collect();
+        let heaps = by_path.into_iter().map(|(path, best)| (path, least_first(best)));
+        Self { heaps: heaps.collect() }
     }
 
     /// The best node now. It stays in the ranking.
@@ -83,6 +87,26 @@ impl Ranked {
         });
         tops.min().map(|(_, _, inner)| inner.node)
     }
+}
+
+/// Notes a node among the best so many, if it is one of them and admits the service. Most are not, which
+/// their rank says before a filter is asked.
+fn enlist(
+    best: &mut BinaryHeap<Rank>,
+    most: usize,
+    ask: &Ask<'_, '_>,
+    room: &Room<'_>,
+    node: usize,
+) {
+    let rank = rank(ask, room, node);
+    let full = best.len() >= most;
+    if full && best.peek().is_none_or(|worst| *worst < rank) || !admit(ask, room, node) {
+        return;
+    }
+    if full {
+        best.pop();
+    }
+    best.push(rank);
 }
 
 /// The best node of a heap, after putting right what has changed since it was ranked.

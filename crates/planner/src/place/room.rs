@@ -50,8 +50,12 @@ impl<'a> Room<'a> {
             homes: BTreeMap::new(),
         };
         for (index, group) in t.groups.iter().enumerate() {
-            for held in group.tasks.iter().filter(|h| h.holds) {
-                let spec = if held.calm { group.spec } else { group.spec_of(held.task) };
+            for held in group.tasks.iter().filter(|h| h.holds()) {
+                let spec = if held.calm() || held.starting() {
+                    group.spec
+                } else {
+                    group.spec_of(held.task)
+                };
                 let charge = if held.unread { room.charges[index] } else { 0 };
                 room.rows[held.node].give(spec, charge);
             }

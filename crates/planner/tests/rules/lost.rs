@@ -119,7 +119,7 @@ fn an_announced_stop_moves_nothing_and_gets_nothing() {
     w.settle();
     assert_eq!(w.per_node("web")[1], 1);
     w.run(secs(60));
-    w.scale("web", 8);
+    w.scale("web", 9);
     w.settle();
     assert_eq!(w.per_node("web")[1], 3, "the announced time is over");
 }

@@ -264,3 +264,18 @@ fn observed_memory_is_charged_where_none_is_reserved() {
     assert_eq!(w.live("web").len(), 3);
     assert_eq!(w.waits(), ["4: 1 node lacks memory (need 400 MiB, has 224 MiB)"]);
 }
+
+#[test]
+fn a_node_that_says_nothing_new_for_long_has_as_much_left_as_it_said() {
+    let mut w = World::new(1);
+    w.refresh(1, |f| f.memory_free = 100 * MIB);
+    w.deploy("web", spec(2));
+    w.settle();
+    assert_eq!(w.waits(), ["2: 1 node lacks memory (need 64 MiB, has 36 MiB)"]);
+    let told = w.live("web")[0].running_since.unwrap() + secs(60);
+    w.run(secs(10));
+    assert_eq!(w.plan().wake_at, Some(told));
+    w.now = told;
+    w.settle();
+    assert_eq!(w.live("web").len(), 2);
+}

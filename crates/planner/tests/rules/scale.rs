@@ -149,3 +149,37 @@ fn a_change_of_mode_replaces_the_slots() {
     w.settle();
     assert_eq!(slots(&w, "web"), [1, 2, 3]);
 }
+
+#[test]
+fn free_numbers_are_given_in_order_around_those_that_are_taken_a_planful_at_a_time() {
+    let mut w = World::new(3);
+    w.deploy("web", spec(6));
+    w.settle();
+    for gone in [2, 5] {
+        let copy = w.live("web").into_iter().find(|t| t.slot == Slot::Number(gone)).unwrap();
+        w.report(copy.id, TaskState::Running, false);
+        w.scale("web", w.live("web").len() as u32 - 1);
+        w.settle();
+    }
+    assert_eq!(slots(&w, "web"), [1, 3, 4, 6]);
+    w.settings.changes_per_plan = 3;
+    w.scale("web", 11);
+    w.run(secs(10));
+    w.step();
+    w.step();
+    w.step();
+    assert_eq!(slots(&w, "web"), (1..=11).collect::<Vec<u32>>());
+}
+
+#[test]
+fn each_of_many_copies_without_a_place_waits_with_the_reason() {
+    let mut w = World::new(2);
+    w.deploy("web", crate::world::reserving(3 * crate::world::GIB, spec(9)));
+    w.settle();
+    let placed = w.live("web").len();
+    assert!(placed > 0 && placed < 9);
+    let waiting = w.plan().waiting;
+    let waits: Vec<Slot> = waiting.iter().map(|w| w.slot).collect();
+    assert_eq!(waits, (placed as u32 + 1..=9).map(Slot::Number).collect::<Vec<_>>());
+    assert!(waiting.iter().all(|w| w.reason == waiting[0].reason));
+}
