@@ -19,6 +19,7 @@ mod container;
 mod deploy;
 mod devices;
 mod dotenv;
+mod ends;
 mod engine;
 mod environment;
 mod extends;
