@@ -9,6 +9,7 @@ use model::{
     Constraint, ConstraintKey, DeviceRequest, Mode, Placement, Resources, RestartCondition,
     RestartPolicy, UpdateOrder, UpdatePolicy,
 };
+use std::collections::BTreeMap;
 
 /// What `deploy` says about a service.
 pub(crate) struct Deploy {
@@ -21,6 +22,8 @@ pub(crate) struct Deploy {
     pub(crate) update: UpdatePolicy,
     /// Devices of drivers that are reserved.
     pub(crate) devices: Vec<DeviceRequest>,
+    /// Labels that only placeholders can find.
+    pub(crate) labels: BTreeMap<String, String>,
 }
 
 /// Reads `deploy`, `scale`, `restart`, `mem_limit`, `mem_reservation`, `cpus` and `pids_limit`.
@@ -35,6 +38,7 @@ pub(crate) fn read(r: &mut Reader<'_>, service: &Fields<'_>) -> Deploy {
         restart: restart(r, service, &inner),
         restart_at,
         update: update(r, &inner),
+        labels: inner.get("labels").map(|n| r.labels(n, "labels")).unwrap_or_default(),
         devices: without_effect(r, &inner),
     }
 }
@@ -42,9 +46,6 @@ pub(crate) fn read(r: &mut Reader<'_>, service: &Fields<'_>) -> Deploy {
 /// Checks what the table says has no effect, and reads the devices that stand among it.
 fn without_effect(r: &mut Reader<'_>, deploy: &Fields<'_>) -> Vec<DeviceRequest> {
     r.word(deploy, "endpoint_mode", &[("vip", ()), ("dnsrr", ())]);
-    if let Some(labels) = deploy.get("labels") {
-        r.labels(labels, "labels");
-    }
     if let Some(node) = deploy.get("rollback_config") {
         let inner = r.fields(node, "rollback_config", Section::Rollback);
         r.word(&inner, "order", &ORDERS);

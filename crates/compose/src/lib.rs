@@ -45,6 +45,7 @@ mod secrets;
 mod service;
 mod sharing;
 mod sources;
+mod templates;
 mod tree;
 mod words;
 mod writer;

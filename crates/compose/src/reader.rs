@@ -60,6 +60,8 @@ pub(crate) struct Reader<'a> {
     pub(crate) edges: Vec<(String, String, Place)>,
     /// Which service is built upon which, and where it says so.
     pub(crate) together: Vec<(String, ServiceName, Place)>,
+    /// What the service being read can say of itself.
+    pub(crate) own: crate::templates::Own,
     /// What the service being read uses of others.
     pub(crate) shares: Vec<Share>,
     /// It stands inside of something that has been judged as a whole.
@@ -76,6 +78,7 @@ impl<'a> Reader<'a> {
             services: BTreeMap::new(),
             edges: Vec::new(),
             together: Vec::new(),
+            own: crate::templates::Own::default(),
             shares: Vec::new(),
             judged: false,
         }

@@ -31,6 +31,8 @@ pub(crate) fn read(
     let fields = r.fields(&entry.node, name.as_str(), Section::Service);
     r.not_canonical(&fields, &["extends", "profiles", "label_file"]);
     let mut deploy = deploy::read(r, &fields);
+    let labels = std::mem::take(&mut deploy.labels);
+    r.own = crate::templates::Own { service: name.to_string(), labels };
     let pinned = deploy
         .placement
         .constraints
