@@ -189,6 +189,8 @@ pub struct Create {
     pub image: String,
     /// Host name inside.
     pub hostname: String,
+    /// Environment: ours, and over it the file's.
+    pub environment: BTreeMap<String, String>,
     /// All labels: the user's, and over them ours.
     pub labels: BTreeMap<String, String>,
     /// Containers that it is built upon.
@@ -205,7 +207,7 @@ pub struct Create {
     pub log_driver: String,
     /// Options of the log driver.
     pub log_options: BTreeMap<String, String>,
-    /// Everything that is passed on as the user wrote it: `container`'s command, entry point, environment,
+    /// Everything that is passed on as the user wrote it: `container`'s command, entry point,
     /// user, health check, ..., and the limits of `resources`.
     pub spec: Arc<ServiceSpec>,
 }

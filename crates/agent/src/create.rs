@@ -1,6 +1,6 @@
 //! From an assignment to the container that it describes: names, labels, mounts, defaults.
 
-use crate::{Create, CreateMount, CreateMountSource, Network};
+use crate::{Create, CreateMount, CreateMountSource, Network, template};
 use model::{Assignment, ClusterId, Mount, MountSource, ProjectName, ServiceSpec, VolumeName};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -40,12 +40,14 @@ pub fn create(cluster: &ClusterId, assignment: &Assignment) -> Create {
     let (log_driver, log_options) = logging(spec);
     Create {
         task: assignment.task,
-        name: format!(
-            "{}-{}-{}.{}",
-            assignment.project, assignment.service, assignment.slot, assignment.task
-        ),
+        name: template::name(assignment),
         image: image(assignment),
-        hostname: container.hostname.clone().unwrap_or_else(|| hostname(&replica)),
+        hostname: match &container.hostname {
+            Some(own) if own.contains("{{") => hostname(&template::filled(assignment, own)),
+            Some(own) => own.clone(),
+            None => hostname(&replica),
+        },
+        environment: template::environment(assignment),
         labels: labels(cluster, assignment),
         shares: Vec::new(),
         network: Network {
@@ -140,7 +142,9 @@ fn mount(cluster: &ClusterId, assignment: &Assignment, mount: &Mount) -> CreateM
     let source = match &mount.source {
         MountSource::Volume(volume) => named_volume(cluster, assignment, volume),
         MountSource::Anonymous => CreateMountSource::Anonymous,
-        MountSource::Bind(path) => CreateMountSource::Bind { path: path.clone() },
+        MountSource::Bind(path) => {
+            CreateMountSource::Bind { path: template::filled(assignment, path) }
+        }
         MountSource::Tmpfs { size } => CreateMountSource::Tmpfs { size: *size },
     };
     CreateMount {

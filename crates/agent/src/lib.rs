@@ -22,6 +22,7 @@ mod settings;
 mod snapshot;
 mod steps;
 mod task;
+mod template;
 
 pub use action::{
     Action, Create, CreateMount, CreateMountSource, CreateShare, Kind, Network, Subject,

@@ -100,3 +100,65 @@ fn nothing_confidential_is_shown() {
     let made = create(&cluster(), &with_spec(1, spec));
     assert!(!format!("{made:?}").contains("hunter2"));
 }
+
+#[test]
+fn placeholders_say_which_replica_it_is() {
+    let told = |slot, text: &str| {
+        let mut spec = spec();
+        spec.container.environment.insert("TOLD".into(), text.into());
+        let task = Assignment { slot, ..with_spec(2, spec) };
+        create(&cluster(), &task).environment["TOLD"].clone()
+    };
+    let (second, everywhere) = (model::Slot::Number(2), model::Slot::Node(NODE));
+    for (slot, text, expected) in [
+        (second, "{{.Task.Slot}}", "2"),
+        (everywhere, "{{.Task.Slot}}", "node7"),
+        (second, "{{.Task.Name}}", "shop-web-2.2-0"),
+        (second, "{{.Task.ID}}", "2-0"),
+        (second, "{{.Service.ID}}", "5"),
+        (second, "{{.Node.ID}} is {{ .Node.Hostname }}", "7 is n7"),
+        (second, "{{.Message}} {{.Task.Nothing}}", "{{.Message}} {{.Task.Nothing}}"),
+    ] {
+        assert_eq!(told(slot, text), expected, "{text}");
+    }
+}
+
+#[test]
+fn host_names_and_paths_have_placeholders_too() {
+    let mut spec = spec();
+    spec.container.hostname = Some("db-{{.Task.Slot}}".into());
+    spec.container.mounts = vec![Mount {
+        source: MountSource::Bind("/srv/{{.Node.Hostname}}/{{.Task.Slot}}".into()),
+        target: "/data".into(),
+        read_only: false,
+        options: model::MountOptions::default(),
+    }];
+    let made = create(&cluster(), &with_spec(2, spec.clone()));
+    assert_eq!(made.hostname, "db-2");
+    assert_eq!(made.mounts[0].source, CreateMountSource::Bind { path: "/srv/n7/2".into() });
+    let long = "h".repeat(60);
+    spec.container.hostname = Some(format!("{long}-{{{{.Task.Name}}}}"));
+    assert_eq!(create(&cluster(), &with_spec(2, spec)).hostname, format!("{long}-sho"));
+}
+
+#[test]
+fn the_environment_tells_the_replica_unless_the_file_says_otherwise() {
+    let mut spec = spec();
+    let digest = create(&cluster(), &with_spec(2, spec.clone())).labels[label::DIGEST].clone();
+    let told = |task: &Assignment| -> Vec<String> {
+        create(&cluster(), task).environment.iter().map(|(k, v)| format!("{k}={v}")).collect()
+    };
+    let all = ["CLUSTER_NODE=n7", "CLUSTER_PROJECT=shop", "CLUSTER_SERVICE=web", "CLUSTER_SLOT=2"];
+    assert_eq!(told(&with_spec(2, spec.clone())), all);
+    let older = Assignment { node: None, service_id: None, ..with_spec(2, spec.clone()) };
+    assert_eq!(told(&older), all[1..], "a view of an older manager names no node");
+    assert_eq!(create(&cluster(), &older).labels[label::DIGEST], digest);
+    spec.container.environment.insert("CLUSTER_SLOT".into(), "mine".into());
+    assert_eq!(told(&with_spec(2, spec))[3], "CLUSTER_SLOT=mine");
+}
+
+#[test]
+fn the_digest_of_a_spec_is_what_it_was() {
+    let made = create(&cluster(), &with_spec(1, spec()));
+    assert_eq!(made.labels[label::DIGEST], "8c6bd99764f8521e");
+}

@@ -101,9 +101,7 @@ fn mode(r: &mut Reader<'_>, fields: &Fields<'_>) -> Option<String> {
         r.log.error(at, "`networks` and `network_mode` exclude each other");
     }
     if crate::sharing::shares(r, "network_mode", &mode, at) {
-        if let Some(at) = fields.at("ports") {
-            r.log.error(at, "`ports` belong to the service whose network is used");
-        }
+        crate::sharing::guest(r, fields, &mode);
         return None;
     }
     match mode.as_str() {

@@ -3,6 +3,7 @@
 //! back gives the same project. `$` is doubled, so Docker Compose understands it the same way.
 
 use crate::canonical_engine;
+use crate::ends;
 use crate::mounts::short_only;
 use crate::scalar::{duration_text, milli_cpus_text};
 use crate::writer::{Map, Out, document, flag, list, number, pairs, text, words};
@@ -18,8 +19,9 @@ use std::collections::BTreeSet;
 pub fn canonical(project: &ProjectSpec) -> String {
     let mut top = Map::default();
     top.put("name", text(project.name.as_str()));
+    let ends = ends::expected(&project.services);
     let services = project.services.iter();
-    let services = services.map(|(n, s)| (n.to_string(), service(s))).collect();
+    let services = services.map(|(n, s)| (n.to_string(), service(s, ends.contains(n)))).collect();
     top.put("services", Out::Map(services));
     let networks: BTreeSet<&String> = project.services.values().flat_map(|s| &s.networks).collect();
     let networks = networks.into_iter().filter(|n| *n != "default");
@@ -39,7 +41,8 @@ fn volume(volume: &VolumeSpec) -> Out {
     Out::Map(out.0)
 }
 
-fn service(spec: &ServiceSpec) -> Out {
+/// A service. Of one that is expected to end, it is said when it starts again also where that is as usual.
+fn service(spec: &ServiceSpec, ends: bool) -> Out {
     let mut out = Map::default();
     container(&mut out, &spec.container);
     out.put("ports", list(&spec.ports, port));
@@ -59,7 +62,7 @@ fn service(spec: &ServiceSpec) -> Out {
     }
     deploy.put("resources", resources(&spec.resources, &spec.container.engine));
     deploy.put("placement", placement(&spec.placement));
-    deploy.put("restart_policy", restart(&spec.restart));
+    deploy.put("restart_policy", restart(&spec.restart, ends));
     let mut update = Map::default();
     update.put(
         "order",
@@ -270,8 +273,8 @@ fn placement(placement: &Placement) -> Option<Out> {
     out.done()
 }
 
-fn restart(policy: &RestartPolicy) -> Option<Out> {
-    if *policy == RestartPolicy::default() {
+fn restart(policy: &RestartPolicy, ends: bool) -> Option<Out> {
+    if !ends && *policy == RestartPolicy::default() {
         return None;
     }
     let mut out = Map::default();

@@ -4,7 +4,7 @@ use crate::complaint::{shown, unprintable};
 use crate::keys::Section;
 use crate::reader::{Fields, Pair, Reader, plain};
 use crate::tree::{Node, Value};
-use crate::{engine, environment, health, scalar, words};
+use crate::{engine, environment, health, scalar, templates, words};
 use model::{ContainerSpec, Image, Logging, Mount, Pull};
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub(crate) fn read(r: &mut Reader<'_>, fields: &Fields<'_>, mounts: Vec<Mount>) 
         labels: labels(r, fields),
         user: r.text(fields, "user"),
         working_dir: r.text(fields, "working_dir"),
-        hostname: r.value(fields, "hostname", hostname),
+        hostname: own_hostname(r, fields),
         mounts,
         healthcheck: health::read(r, fields),
         stop_signal: r.value(fields, "stop_signal", signal),
@@ -126,6 +126,11 @@ pub(crate) fn words_of(r: &mut Reader<'_>, node: &Node, key: &str) -> Option<Vec
 pub(crate) fn strings(r: &mut Reader<'_>, node: &Node, key: &str) -> Vec<String> {
     let items = r.items(node, key, false);
     items.iter().filter_map(|item| r.scalar(item, key, |s| Ok(s.to_owned()))).collect()
+}
+
+fn own_hostname(r: &mut Reader<'_>, fields: &Fields<'_>) -> Option<String> {
+    let node = fields.get("hostname")?;
+    templates::checked(r, node, "hostname", hostname)
 }
 
 /// A name in the network.

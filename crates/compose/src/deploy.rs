@@ -9,6 +9,7 @@ use model::{
     Constraint, ConstraintKey, DeviceRequest, Mode, Placement, Resources, RestartCondition,
     RestartPolicy, UpdateOrder, UpdatePolicy,
 };
+use std::collections::BTreeMap;
 
 /// What `deploy` says about a service.
 pub(crate) struct Deploy {
@@ -16,21 +17,28 @@ pub(crate) struct Deploy {
     pub(crate) resources: Resources,
     pub(crate) placement: Placement,
     pub(crate) restart: RestartPolicy,
+    /// Where the file says when a copy that ended gets a successor, if it does.
+    pub(crate) restart_at: Option<Place>,
     pub(crate) update: UpdatePolicy,
     /// Devices of drivers that are reserved.
     pub(crate) devices: Vec<DeviceRequest>,
+    /// Labels that only placeholders can find.
+    pub(crate) labels: BTreeMap<String, String>,
 }
 
 /// Reads `deploy`, `scale`, `restart`, `mem_limit`, `mem_reservation`, `cpus` and `pids_limit`.
 pub(crate) fn read(r: &mut Reader<'_>, service: &Fields<'_>) -> Deploy {
     let empty = crate::tree::Node::new(service.at, crate::tree::Value::Null);
     let inner = r.fields(service.get("deploy").unwrap_or(&empty), "deploy", Section::Deploy);
+    let (mode, restart_at) = (mode(r, service, &inner), restart_at(service, &inner));
     Deploy {
-        mode: mode(r, service, &inner),
+        mode,
         resources: resources(r, service, &inner),
         placement: placement(r, &inner),
         restart: restart(r, service, &inner),
+        restart_at,
         update: update(r, &inner),
+        labels: inner.get("labels").map(|n| r.labels(n, "labels")).unwrap_or_default(),
         devices: without_effect(r, &inner),
     }
 }
@@ -38,9 +46,6 @@ pub(crate) fn read(r: &mut Reader<'_>, service: &Fields<'_>) -> Deploy {
 /// Checks what the table says has no effect, and reads the devices that stand among it.
 fn without_effect(r: &mut Reader<'_>, deploy: &Fields<'_>) -> Vec<DeviceRequest> {
     r.word(deploy, "endpoint_mode", &[("vip", ()), ("dnsrr", ())]);
-    if let Some(labels) = deploy.get("labels") {
-        r.labels(labels, "labels");
-    }
     if let Some(node) = deploy.get("rollback_config") {
         let inner = r.fields(node, "rollback_config", Section::Rollback);
         r.word(&inner, "order", &ORDERS);
@@ -80,15 +85,13 @@ fn mode(r: &mut Reader<'_>, service: &Fields<'_>, deploy: &Fields<'_>) -> Mode {
     let at = deploy.at("mode").unwrap_or(deploy.at);
     match name.as_str() {
         "replicated" => {}
-        "global" if replicas.is_some() => {
-            r.log
-                .error(at, "`mode: global` runs one copy per node and takes no number of replicas");
+        "replicated-job" => return Mode::ReplicatedJob { total: replicas, concurrent: None },
+        "global" | "global-job" if replicas.is_some() => {
+            let message = "runs one copy per node and takes no number of replicas";
+            r.log.error(at, format!("`mode: {name}` {message}"));
         }
         "global" => return Mode::Global,
-        "replicated-job" | "global-job" => {
-            let why = "jobs are not run yet";
-            r.refuse_key(at, "deploy.mode", why, "use `restart: on-failure` for a task that ends");
-        }
+        "global-job" => return Mode::GlobalJob,
         other => {
             let known = ["replicated", "global", "replicated-job", "global-job"];
             let hint = crate::words::hint(other, known.into_iter());
@@ -272,6 +275,12 @@ fn simple(text: &str) -> Result<RestartPolicy, String> {
             Ok(RestartPolicy { max_attempts, ..with(RestartCondition::OnFailure) })
         }
     }
+}
+
+fn restart_at(service: &Fields<'_>, deploy: &Fields<'_>) -> Option<Place> {
+    let condition = deploy.get("restart_policy").and_then(|policy| policy.entry("condition"));
+    let condition = condition.filter(|node| !node.is_null()).map(|node| node.at);
+    condition.or_else(|| service.at("restart"))
 }
 
 fn update(r: &mut Reader<'_>, deploy: &Fields<'_>) -> UpdatePolicy {

@@ -4,6 +4,7 @@ use crate::complaint::shown;
 use crate::dotenv::{self, Setting, valid_name};
 use crate::keys::Section;
 use crate::reader::{Fields, Pair, Reader};
+use crate::templates;
 use crate::tree::{Node, Place, Value};
 use std::collections::BTreeMap;
 
@@ -22,7 +23,10 @@ pub(crate) fn read(r: &mut Reader<'_>, fields: &Fields<'_>) -> BTreeMap<String, 
             continue;
         }
         match value.or_else(|| from_deployer(r, &key, at)) {
-            Some(value) => out.insert(key, value),
+            Some(value) => {
+                let value = templates::loose(r, value, "environment", at);
+                out.insert(key, value)
+            }
             None => out.remove(&key),
         };
     }
@@ -83,7 +87,9 @@ fn file(r: &mut Reader<'_>, item: &Node, out: &mut BTreeMap<String, String>) {
     let settings = dotenv::parse(&text, &deployer.variables, raw);
     let number = r.log.file(&path);
     for setting in settings {
+        let at = Place { file: number, line: setting.line, column: 1, length: 1 };
         if let Some((name, value)) = take(r, setting, number) {
+            let value = templates::loose(r, value, "env_file", at);
             out.insert(name, value);
         }
     }

@@ -9,6 +9,7 @@ use crate::project::Known;
 use crate::reader::{Fields, Reader, plain};
 use crate::scalar;
 use crate::service::undeclared;
+use crate::templates;
 use crate::tree::{Node, Place, Value};
 use model::{Mount, MountOptions, MountSource, VolumeName};
 use std::collections::BTreeSet;
@@ -158,6 +159,12 @@ fn target(r: &mut Reader<'_>, path: &str, at: Place) -> Option<String> {
 
 fn volume(r: &mut Reader<'_>, name: &str, at: Place, context: &Context<'_>) -> Option<VolumeName> {
     match name.parse::<VolumeName>() {
+        _ if name.contains("{{") => {
+            let why =
+                "a named volume is one for all replicas; placeholders are for paths of the host";
+            r.refuse_value(at, "volumes", why, "write an absolute path that exists on the nodes");
+            None
+        }
         Ok(name) if context.known.volumes.contains(&name) => Some(name),
         Ok(_) => {
             let near = r.near(name, context.known.volumes.iter().map(VolumeName::as_str));
@@ -173,11 +180,15 @@ fn volume(r: &mut Reader<'_>, name: &str, at: Place, context: &Context<'_>) -> O
 
 /// The absolute path of the host that a bind shows, if it may.
 fn bind(r: &mut Reader<'_>, path: &str, at: Place, context: &Context<'_>) -> Option<String> {
+    let path = &templates::strict(r, path, "volumes", at)?;
     let absolute = if path.starts_with('/') {
         hostpath::normal(path)
     } else {
         relative(r, path, at, context)?
     };
+    if absolute.split('/').nth(1).is_some_and(|top| top.contains("{{")) {
+        r.hands_over(at, "volumes", &format!("`{}` could be any folder of the host", shown(path)));
+    }
     if let Some(why) = hostpath::hands_over(&absolute) {
         r.hands_over(at, "volumes", &format!("`{}` {why}", shown(path)));
     }

@@ -7,7 +7,7 @@ use crate::keys::Section;
 use crate::limits::SERVICES_PER_PROJECT;
 use crate::reader::{Fields, Reader, plain};
 use crate::tree::{Node, Place};
-use crate::{ports, profiles, refers, secrets, service, sharing};
+use crate::{ends, ports, profiles, refers, secrets, service, sharing};
 use model::{NodeName, ProjectName, ProjectSpec, ServiceName, ServiceSpec, VolumeName, VolumeSpec};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -55,7 +55,7 @@ fn services(
     }
     profiles::choose(r, entries);
     let mut services: BTreeMap<ServiceName, ServiceSpec> = BTreeMap::new();
-    let mut links = Vec::new();
+    let (mut links, mut restarts) = (Vec::new(), BTreeMap::new());
     let (mut published, mut unpublished) = (ports::Taken::default(), ports::Taken::default());
     for entry in entries.iter().filter(|e| !e.key.starts_with("x-")) {
         let name = match entry.key.parse::<ServiceName>() {
@@ -70,20 +70,24 @@ fn services(
         let service = service::read(r, &name, entry, known, taken);
         if !r.inactive {
             links.extend(service.links);
+            restarts.extend(service.restart.map(|at| (name.clone(), at)));
             services.insert(name, service.spec);
         }
     }
     r.inactive = false;
     sharing::cycles(r);
+    sharing::in_step(r, &services);
+    ends::settle(r, &mut services, &restarts);
     alias(&mut services, links);
     refers::fill(&mut services);
     services.into_iter().map(|(name, spec)| (name, Arc::new(spec))).collect()
 }
 
-/// A link's alias is a name of the service that is linked to.
+/// A link's alias is a name of the service that is linked to, or of the one whose network that is on.
 fn alias(services: &mut BTreeMap<ServiceName, ServiceSpec>, links: Vec<(String, String)>) {
     for (service, alias) in links {
-        let target = services.iter_mut().find(|(name, _)| name.as_str() == service);
+        let Some(service) = sharing::host(services, &service) else { continue };
+        let target = services.iter_mut().find(|(name, _)| **name == service);
         let Some((_, spec)) = target.filter(|(_, s)| s.container.engine.network_mode.is_none())
         else {
             continue;

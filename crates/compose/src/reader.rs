@@ -11,7 +11,7 @@ use crate::limits::{ITEMS, LABEL_BYTES, LABELS};
 use crate::profiles::Profiles;
 use crate::tree::{Entry, Node, Place, Value};
 use crate::words;
-use model::Share;
+use model::{ServiceName, Share};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Reads a file that a Compose file names: `Ok(None)` when there is none, `Err` with the reason when it cannot
@@ -61,6 +61,10 @@ pub(crate) struct Reader<'a> {
     pub(crate) services: BTreeMap<String, bool>,
     /// Which service cannot do without which, and where it says so.
     pub(crate) edges: Vec<(String, String, Place)>,
+    /// Which service is built upon which, and where it says so.
+    pub(crate) together: Vec<(String, ServiceName, Place)>,
+    /// What the service being read can say of itself.
+    pub(crate) own: crate::templates::Own,
     /// What the service being read uses of others.
     pub(crate) shares: Vec<Share>,
     /// Name of the project.
@@ -80,6 +84,8 @@ impl<'a> Reader<'a> {
             inactive: false,
             services: BTreeMap::new(),
             edges: Vec::new(),
+            together: Vec::new(),
+            own: crate::templates::Own::default(),
             shares: Vec::new(),
             project: String::new(),
             builds: Vec::new(),

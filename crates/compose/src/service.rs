@@ -6,13 +6,17 @@ use crate::project::Known;
 use crate::reader::{Fields, Reader};
 use crate::tree::{Entry, Place};
 use crate::{attach, build, container, deploy, hooks, mounts, ports, secrets, sharing};
-use model::{Constraint, ConstraintKey, Mode, Mount, Placement, ServiceName, ServiceSpec};
+use model::{
+    Constraint, ConstraintKey, Mode, Mount, Placement, ServiceName, ServiceSpec, SharedPart,
+};
 
 /// A service as it was read, and the names that it gives to others.
 pub(crate) struct Service {
     pub(crate) spec: ServiceSpec,
     /// Service and alias, of its `links`.
     pub(crate) links: Vec<(String, String)>,
+    /// Where the file says whether it is started again once it ended.
+    pub(crate) restart: Option<Place>,
 }
 
 /// Reads a service. `published` collects the ports of all services of the file.
@@ -27,6 +31,8 @@ pub(crate) fn read(
     let fields = r.fields(&entry.node, name.as_str(), Section::Service);
     r.not_canonical(&fields, &["extends", "profiles", "label_file"]);
     let mut deploy = deploy::read(r, &fields);
+    let labels = std::mem::take(&mut deploy.labels);
+    r.own = crate::templates::Own { service: name.to_string(), labels };
     let pinned = deploy
         .placement
         .constraints
@@ -37,10 +43,11 @@ pub(crate) fn read(
     let mut container = container::read(r, &fields, mounts);
     container.engine.network_mode = attached.mode;
     container.engine.aliases = attached.aliases;
+    let guest = r.shares.iter().any(|share| share.what == SharedPart::Network);
     container.engine.device_requests.append(&mut deploy.devices);
     swap_above_memory(r, &fields, container.engine.memswap_limit, deploy.resources.memory);
     on_platform(container.engine.platform.as_deref(), &mut deploy.placement);
-    if container.engine.network_mode.is_some() {
+    if container.engine.network_mode.is_some() || guest {
         container.engine.aliases.clear();
     }
     one_name_one_replica(r, &fields, deploy.mode);
@@ -71,7 +78,7 @@ pub(crate) fn read(
         depends_on,
         shares_with: std::mem::take(&mut r.shares),
     };
-    Service { spec, links }
+    Service { spec, links, restart: deploy.restart_at }
 }
 
 /// The message about a name that nothing declares.
@@ -86,7 +93,7 @@ pub(crate) fn undeclared(what: &str, name: &str, near: Option<&str>, section: &s
 /// A container's name can be had by one container of a node only.
 fn one_name_one_replica(r: &mut Reader<'_>, fields: &Fields<'_>, mode: Mode) {
     let Some(at) = fields.at("container_name") else { return };
-    if matches!(mode, Mode::Replicated { replicas: Some(2..) }) {
+    if mode.count().is_some_and(|n| n > 1) {
         let message = "`container_name` names one container, but there are to be several replicas";
         r.log.refuse(at, message, "remove it: replicas are named by service and slot");
     }

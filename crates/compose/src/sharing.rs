@@ -6,12 +6,23 @@ use crate::keys::Section;
 use crate::reader::{Fields, Reader};
 use crate::service::undeclared;
 use crate::tree::{Place, Value};
-use model::{Dependency, DependencyCondition, ServiceName, Share, SharedPart};
+use model::{Dependency, DependencyCondition, ServiceName, ServiceSpec, Share, SharedPart};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Names of a chain that are shown.
 const CHAIN_SHOWN: usize = 12;
-const TOGETHER: &str = "services that share what is theirs are not placed together yet";
+/// What is of a network, and not of each container on it.
+const OF_THE_NETWORK: [&str; 9] = [
+    "ports",
+    "hostname",
+    "domainname",
+    "extra_hosts",
+    "dns",
+    "dns_search",
+    "dns_opt",
+    "mac_address",
+    "links",
+];
 
 /// Services that `name` waits for. Those that no profile wants are not among them.
 pub(crate) fn depends_on(
@@ -120,19 +131,66 @@ pub(crate) fn volumes_from(r: &mut Reader<'_>, fields: &Fields<'_>) {
             r.log.error(item.at, message);
         }
         let what = SharedPart::Volumes { read_only: mode == "ro" };
-        share(r, "volumes_from", service, what, item.at);
+        share(r, service, what, item.at);
     }
 }
 
-/// Notes what is used of another service, if that is there and the user does not do without it.
-fn share(r: &mut Reader<'_>, key: &str, service: &str, what: SharedPart, at: Place) {
-    if !wanted(r, service, at, true) || r.rules.ignore.contains(key) {
+/// Notes what is used of another service, if that is there.
+fn share(r: &mut Reader<'_>, service: &str, what: SharedPart, at: Place) {
+    if !wanted(r, service, at, true) {
         return;
     }
     let from = r.scope.strip_prefix("services.").unwrap_or_default().to_owned();
-    r.edges.push((from, service.to_owned(), at));
+    r.edges.push((from.clone(), service.to_owned(), at));
     if let Ok(service) = service.parse::<ServiceName>() {
+        if !r.inactive {
+            r.together.push((from, service.clone(), at));
+        }
         r.shares.push(Share { service, what });
+    }
+}
+
+/// The service whose network a service is on: its own, unless that is another's.
+pub(crate) fn host(
+    services: &BTreeMap<ServiceName, ServiceSpec>,
+    service: &str,
+) -> Option<ServiceName> {
+    let mut host = service.parse::<ServiceName>().ok()?;
+    // Whoever uses each other's in a circle is refused, and has none.
+    for _ in 0..=services.len() {
+        let shares = &services.get(&host)?.shares_with;
+        match shares.iter().find(|share| share.what == SharedPart::Network) {
+            Some(share) => host = share.service.clone(),
+            None => return Some(host),
+        }
+    }
+    None
+}
+
+/// Complains about what a service that is on another's network cannot have of its own: the engine refuses it.
+pub(crate) fn guest(r: &mut Reader<'_>, fields: &Fields<'_>, mode: &str) {
+    for key in OF_THE_NETWORK {
+        if let Some(at) = fields.at(key) {
+            let owner = mode.strip_prefix("service:").unwrap_or(mode);
+            let message =
+                format!("`{key}` is of the network, which is that of another service here");
+            r.log.refuse(at, message, format!("move it to `{}`", shown(owner)));
+        }
+    }
+}
+
+/// Complains about services that share, but do not come in the same number: copy `k` of the one is built upon
+/// copy `k` of the other.
+pub(crate) fn in_step(r: &mut Reader<'_>, services: &BTreeMap<ServiceName, ServiceSpec>) {
+    for (from, to, at) in std::mem::take(&mut r.together) {
+        let one = services.iter().find(|(name, _)| name.as_str() == from);
+        let (Some((one, a)), Some(b)) = (one, services.get(&to)) else { continue };
+        let unequal = matches!((a.mode.count(), b.mode.count()), (Some(a), Some(b)) if a != b);
+        if unequal || a.mode.global() != b.mode.global() {
+            let message = format!("`{one}` and `{to}` share, but do not come in the same number");
+            let help = "each replica needs one of the other beside it: give both the same `deploy.mode` and `replicas`";
+            r.log.refuse(at, message, help);
+        }
     }
 }
 
@@ -147,8 +205,7 @@ pub(crate) fn shares(r: &mut Reader<'_>, key: &str, mode: &str, at: Place) -> bo
         };
         // The engine shares no other name space between containers.
         let Some(what) = what else { return false };
-        share(r, key, service, what, at);
-        r.refuse_key(at, key, TOGETHER, "let them reach each other over the project's network");
+        share(r, service, what, at);
         return true;
     }
     if mode.starts_with("container:") {

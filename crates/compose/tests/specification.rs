@@ -100,7 +100,7 @@ fn a_value_may_be_judged_more_strictly_than_its_key() {
         ("pid: host", "pid", NeedsFlag),
         ("ipc: host", "ipc", NeedsFlag),
         ("ipc: shareable", "ipc", Honoured),
-        ("ipc: \"service:db\"", "ipc", Refused),
+        ("ipc: \"service:db\"", "ipc", Honoured),
         ("uts: host", "uts", NeedsFlag),
         ("userns_mode: host", "userns_mode", NeedsFlag),
         ("cgroup: host", "cgroup", NeedsFlag),
@@ -108,7 +108,7 @@ fn a_value_may_be_judged_more_strictly_than_its_key() {
         ("network_mode: host", "network_mode", NeedsFlag),
         ("network_mode: none", "network_mode", Honoured),
         ("network_mode: bridge", "network_mode", Emulated),
-        ("network_mode: \"service:db\"", "network_mode", Refused),
+        ("network_mode: \"service:db\"", "network_mode", Honoured),
         ("devices: [/dev/sda]", "devices", NeedsFlag),
         ("devices: [\"vendor.com/gpu=0\"]", "devices", Honoured),
         ("device_cgroup_rules: [\"c 1:3 mr\"]", "device_cgroup_rules", NeedsFlag),
@@ -123,10 +123,11 @@ fn a_value_may_be_judged_more_strictly_than_its_key() {
         ("volumes: [\"/var/run/docker.sock:/s\"]", "volumes", NeedsFlag),
         ("volumes: [\"/:/host\"]", "volumes", NeedsFlag),
         ("volumes: [\"/srv:/srv:rshared\"]", "volumes", NeedsFlag),
-        ("depends_on: [db]", "depends_on", Harmless),
+        ("depends_on: [db]", "depends_on", Honoured),
         ("expose: [80]", "expose", Harmless),
-        ("volumes_from: [db]", "volumes_from", Refused),
-        ("deploy: {mode: replicated-job}", "deploy.mode", Refused),
+        ("volumes_from: [db]", "volumes_from", Honoured),
+        ("deploy: {mode: replicated-job}", "deploy.mode", Honoured),
+        ("deploy: {mode: global-job}", "deploy.mode", Honoured),
     ] {
         let deployable = expected < NeedsFlag;
         assert_eq!(verdict(service, path), (expected, deployable), "{service}");

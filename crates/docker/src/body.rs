@@ -23,7 +23,7 @@ pub(crate) fn body(create: &Create) -> ContainerCreateBody {
         labels: Some(create.labels.clone().into_iter().collect()),
         cmd: spec.command.clone(),
         entrypoint: spec.entrypoint.clone(),
-        env: Some(spec.environment.iter().map(|(k, v)| format!("{k}={v}")).collect()),
+        env: Some(create.environment.iter().map(|(k, v)| format!("{k}={v}")).collect()),
         user: spec.user.clone(),
         working_dir: spec.working_dir.clone(),
         healthcheck: spec.healthcheck.as_ref().map(health),
@@ -280,6 +280,7 @@ mod tests {
             name: "shop-web-1.1-0".into(),
             image: "web".into(),
             hostname: "web.1".into(),
+            environment: [("CLUSTER_SLOT".to_owned(), "1".to_owned())].into(),
             labels: BTreeMap::new(),
             shares: vec![CreateShare { what, container: ContainerId("abc".into()) }],
             network,
@@ -297,6 +298,7 @@ mod tests {
         let made = upon(SharedPart::Network);
         let host = made.host_config.expect("there is one");
         assert_eq!(host.network_mode.as_deref(), Some("container:abc"));
+        assert_eq!(made.env, Some(vec!["CLUSTER_SLOT=1".to_owned()]));
         assert_eq!((made.hostname, made.networking_config, host.port_bindings), (None, None, None));
     }
 

@@ -19,6 +19,7 @@ mod settings;
 mod spec;
 mod state;
 mod task;
+pub mod template;
 mod time;
 mod view;
 

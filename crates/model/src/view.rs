@@ -2,8 +2,8 @@
 
 use crate::{
     Backend, ClusterId, Node, NodeId, NodeName, Port, ProjectName, Readiness, Role, Route, Service,
-    ServiceName, ServiceSpec, Slot, State, Task, TaskId, TaskState, Time, VolumeKey, VolumeSpec,
-    Wanted,
+    ServiceId, ServiceName, ServiceSpec, Slot, State, Task, TaskId, TaskState, Time, VolumeKey,
+    VolumeSpec, Wanted,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,12 +55,27 @@ pub struct Assignment {
     /// Those of them that held data before: when one is missing on the node, an empty one must not
     /// take its place.
     pub established: BTreeSet<crate::VolumeName>,
+    /// Number of its service. Absent in views of managers, and on disks, that did not have it.
+    #[serde(default)]
+    pub service_id: Option<ServiceId>,
+    /// Its node. Absent where `service_id` is.
+    #[serde(default)]
+    pub node: Option<Host>,
     /// What it uses of containers of other services on this node.
     #[serde(default)]
     pub shares: Vec<Used>,
     /// Login for the registry of its image: sealed in the state, opened by the manager that serves the
     /// view, never written to a disk.
     pub login: Option<Login>,
+}
+
+/// A node, as a task may speak of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// Its identity.
+    pub id: NodeId,
+    /// Its name.
+    pub name: NodeName,
 }
 
 /// What a task uses of a container of another service.
@@ -164,6 +179,8 @@ impl State {
             state: task.state.clone(),
             volumes: spec.volumes().map(|v| (v.clone(), declared(v))).collect(),
             established: spec.volumes().filter(|v| held(v)).cloned().collect(),
+            service_id: Some(service.id),
+            node: self.nodes.get(&task.node).map(|n| Host { id: n.id, name: n.name.clone() }),
             shares: spec.shares_with.iter().map(|share| self.used(task, service, share)).collect(),
             login: login.map(Login),
             spec,

@@ -28,6 +28,10 @@ fn a_node_sees_its_own_tasks_and_every_route() {
     let view = log.state.view_for(NodeId(1), &log.state.shared());
     assert_eq!(view.tasks.iter().map(|t| t.task).collect::<Vec<_>>(), [here]);
     assert_eq!(view.tasks[0].replica(), "shop/web.1");
+    let services: Vec<ServiceId> = log.state.services.values().map(|s| s.id).collect();
+    assert_eq!(view.tasks[0].service_id, services.first().copied());
+    let node = view.tasks[0].node.as_ref().map(|n| (n.id, n.name.as_str()));
+    assert_eq!(node, Some((NodeId(1), log.state.nodes[&NodeId(1)].name.as_str())));
     assert_eq!(view.routes.len(), 1);
     assert_eq!(view.nodes.len(), 2);
     assert_eq!(view.index, log.state.index);

@@ -60,6 +60,8 @@ pub(crate) fn with_spec(n: u64, spec: ServiceSpec) -> Assignment {
         spec: Arc::new(spec),
         volumes: BTreeMap::new(),
         established: BTreeSet::new(),
+        service_id: Some(model::ServiceId(5)),
+        node: Some(model::Host { id: model::NodeId(7), name: "n7".parse().unwrap() }),
         shares: Vec::new(),
         login: None,
     }

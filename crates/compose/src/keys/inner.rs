@@ -27,7 +27,7 @@ pub(super) const DEPLOY: Table = &[
     (
         "labels",
         Warned(
-            "services have no labels of their own; use the service's `labels` for its containers",
+            "only `{{.Service.Labels.NAME}}` finds them; the service's `labels` are its containers'",
         ),
     ),
     ("endpoint_mode", Warned("services are reached through published ports for now")),

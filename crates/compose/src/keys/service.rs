@@ -42,10 +42,7 @@ pub(super) const SERVICE: Table = &[
     ("cpus", Honoured),
     ("cpuset", Honoured),
     ("credential_spec", Refused(WINDOWS, "remove it")),
-    (
-        "depends_on",
-        Warned("services start together for now, in no set order; what waits must try again"),
-    ),
+    ("depends_on", Honoured),
     ("deploy", Honoured),
     ("develop", Harmless(BY_HAND)),
     ("device_cgroup_rules", Honoured),
@@ -127,13 +124,7 @@ pub(super) const SERVICE: Table = &[
     ("userns_mode", Honoured),
     ("uts", Honoured),
     ("volumes", Honoured),
-    (
-        "volumes_from",
-        Refused(
-            "services that share volumes are not placed together yet",
-            "name the volumes under `volumes` of both services",
-        ),
-    ),
+    ("volumes_from", Honoured),
     ("working_dir", Honoured),
 ];
 
@@ -212,10 +203,8 @@ pub(super) const LOGGING: Table = &[("driver", Honoured), ("options", Honoured)]
 pub(super) const ENV_FILE: Table =
     &[("path", Honoured), ("required", Honoured), ("format", Honoured)];
 
-const NO_ORDER: &str = "services start together for now";
-
 pub(super) const DEPENDS_ON: Table =
-    &[("condition", Harmless(NO_ORDER)), ("required", Honoured), ("restart", Harmless(NO_ORDER))];
+    &[("condition", Honoured), ("required", Honoured), ("restart", Honoured)];
 
 pub(super) const PORT: Table = &[
     ("name", Harmless("it is for people to read")),

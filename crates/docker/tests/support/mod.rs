@@ -78,6 +78,8 @@ pub(crate) fn task(engine: &Engine, n: u64, spec: ServiceSpec) -> Assignment {
         spec: Arc::new(spec),
         volumes: BTreeMap::new(),
         established: std::collections::BTreeSet::new(),
+        service_id: Some(model::ServiceId(5)),
+        node: Some(model::Host { id: model::NodeId(7), name: "n7".parse().unwrap() }),
         shares: Vec::new(),
         login: None,
     }
