@@ -42,7 +42,7 @@ pub(crate) fn wish<'g, 'a>(t: &Tables<'a>, g: &'g Group<'a>) -> Wish<'g, 'a> {
 /// Whether a slot is in use: a task of it is wanted, or ended by itself.
 fn in_use(copies: &[Held<'_>]) -> bool {
     let ended_itself = || last_word(copies).is_some_and(|h| h.task.wanted == Wanted::Run);
-    copies.iter().any(|h| h.live()) || ended_itself()
+    copies.iter().any(Held::live) || ended_itself()
 }
 
 fn a_number<'g, 'a>(t: &Tables<'a>, g: &'g Group<'a>) -> Wish<'g, 'a> {
