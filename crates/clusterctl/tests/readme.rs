@@ -31,7 +31,7 @@ fn the_screen_of_a_check_is_what_it_prints() {
     let ran = place.run("check");
     assert_eq!(ran.code, 1, "{ran:?}");
     let printed = format!("{}{}", ran.out, ran.err);
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join("README.md");
     let readme = fs::read_to_string(&path).expect("it is there");
     let (before, rest) = readme.split_once(BEGIN).expect("the README has the screen");
     let (said, after) = rest.split_once(END).expect("and it ends");

@@ -60,7 +60,7 @@ fn printed() -> String {
 
 #[test]
 fn the_readme_says_what_becomes_of_every_key() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join("README.md");
     let readme = fs::read_to_string(&path).expect("it is there");
     let (before, rest) = readme.split_once(BEGIN).expect("the README marks where they begin");
     let (said, after) = rest.split_once(END).expect("and where they end");
