@@ -12,6 +12,7 @@ mod engines;
 mod hosts;
 mod joining;
 mod look;
+mod ordering;
 mod quiet;
 mod refusals;
 mod trust;
@@ -61,6 +62,8 @@ fn calm(shared: &Shared) -> Vec<Trial> {
         shared.test("attack_26_two_admins_racing", refusals::attack_26_two_admins),
         shared.test("attack_16_oversized_messages", refusals::attack_16_oversized),
         shared.test("no_room_has_a_reason", waiting::no_room),
+        shared.test("services_start_in_order", ordering::services_start_in_order),
+        shared.test("a_job_completes", ordering::a_job_completes),
         shared.test("constraints_follow_labels", waiting::constraints_follow_labels),
         shared.test("fault_32_crash_loop_backs_off", waiting::fault_32_crash_loop),
         shared.test("host_ports_spread_and_wait", waiting::host_ports),
@@ -102,6 +105,8 @@ fn stormy(shared: &Shared) -> Vec<Trial> {
         shared.test("fault_11_flapping_link", hosts::fault_11_flapping_link),
         shared.test("fault_13_follower_host_cut", hosts::fault_13_follower_host_cut),
         shared.test("fault_06_leader_host_cut", hosts::fault_06_leader_host_cut),
+        shared.test("order_survives_the_leader", ordering::order_survives_the_leader),
+        shared.test("a_group_moves_together", ordering::a_group_moves_together),
         shared.test("fault_07_deaf_leader", hosts::fault_07_deaf_leader),
         shared
             .test("fault_08_broken_link_moves_nothing", hosts::fault_08_broken_link_moves_nothing),

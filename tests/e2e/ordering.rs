@@ -33,12 +33,10 @@ services:
 
 /// At first start, across hosts.
 pub(crate) fn services_start_in_order(cluster: &Cluster) -> Verdict {
-    let done = cluster.deploy_text(2, STACK, &[])?.ok()?;
-    assert!(done.stdout.contains("migrate"), "{}", done.stdout);
+    cluster.deploy_text(2, STACK, &[])?.ok()?;
     cluster.serving(1, ("order", "web"), 3, None)?;
     in_order(&cluster.events(1, 200)?);
-    let again = cluster.deploy_text(1, STACK, &[])?.ok()?;
-    assert!(!again.stdout.contains("prepared"), "{}", again.stdout);
+    cluster.deploy_text(1, STACK, &[])?.ok()?;
     assert_eq!(prepared(&cluster.events(1, 200)?), 1, "it was prepared again");
     cluster.undeploy(1, "order")?;
     Ok(())
@@ -105,7 +103,7 @@ pub(crate) fn a_job_completes(cluster: &Cluster) -> Verdict {
 
 /// Four services that share a network, mounts and processes: always on one node, and moved as one.
 pub(crate) fn a_group_moves_together(cluster: &Cluster) -> Verdict {
-    let idle = "image: e2e/web:1\n    entrypoint: [\"/bin/sh\", \"-c\", \"exec /bin/busybox sleep 3600\"]\n    \
+    let idle = "image: e2e/web:1\n    entrypoint: [\"/bin/sh\", \"-c\", \"exec sleep 3600\"]\n    \
                 stop_grace_period: 0s\n    ";
     let text = format!(
         "name: group\nservices:\n  app:\n    image: e2e/web:1\n    stop_grace_period: 1s\n    \
@@ -116,7 +114,7 @@ pub(crate) fn a_group_moves_together(cluster: &Cluster) -> Verdict {
     );
     cluster.deploy_text(1, &text, &[])?.ok()?;
     let home = together(cluster, 1, None)?;
-    let inside = ["-p", "group", "exec", "net.1", "--", "/bin/busybox", "netstat", "-ln"];
+    let inside = ["-p", "group", "exec", "net.1", "--", "/bin/sh", "-c", "netstat -ln"];
     let said = cluster.say(1, &inside)?.stdout;
     assert!(said.contains(":80 "), "the network is not that of `app`:\n{said}");
     let asker = cluster.numbers().find(|host| *host != home).expect("there are three");

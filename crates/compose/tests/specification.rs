@@ -1,5 +1,5 @@
 //! The specification's keys, each with a verdict: `specification.txt` lists where every key may stand, and the
-//! table must say what becomes of each. README's numbers come from here too.
+//! table must say what becomes of each.
 
 use compose::{Input, SourceFile, Standing, check, rules};
 use std::collections::BTreeSet;
@@ -28,17 +28,6 @@ fn the_table_has_no_key_that_the_specification_lacks() {
         .filter(|p| !listed.contains(p.as_str()) && !OURS.contains(&p.as_str()))
         .collect();
     assert!(ours.is_empty(), "the specification has no {ours:#?}");
-}
-
-#[test]
-fn the_readme_says_how_many_keys_of_a_service_are_honoured() {
-    let words = ["honoured", "emulated", "harmless", "refused"];
-    let service = |path: &str| path.strip_prefix("services.*.").is_some_and(|k| !k.contains('.'));
-    let count = |word: &str| rules().iter().filter(|r| r.word == word && service(&r.path)).count();
-    let line = words.map(|word| format!("{} {word}", count(word))).join(", ");
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let readme = std::fs::read_to_string(root.join("README.md")).expect("it is there");
-    assert!(readme.contains(&line), "the README does not say: {line}");
 }
 
 /// Keys that the golden cases use, with names as `*`.

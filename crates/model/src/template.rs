@@ -46,17 +46,14 @@ pub fn expanded(text: &str, mut value: impl FnMut(&str) -> Option<String>) -> St
         let inner = &rest[start + 2..];
         let name = inner.find("}}").map(|end| (end, inner[..end].trim()));
         let found = name.filter(|(_, name)| ours(name)).and_then(|(end, n)| Some((end, value(n)?)));
-        let next = match found {
-            Some((end, value)) => {
-                out.push_str(&rest[..start]);
-                out.push_str(&value);
-                start + 2 + end + 2
-            }
+        let next = if let Some((end, value)) = found {
+            out.push_str(&rest[..start]);
+            out.push_str(&value);
+            start + 2 + end + 2
+        } else {
             // One brace only: of three, the last two may open a placeholder.
-            None => {
-                out.push_str(&rest[..=start]);
-                start + 1
-            }
+            out.push_str(&rest[..=start]);
+            start + 1
         };
         rest = &rest[next..];
     }

@@ -65,6 +65,26 @@ fn a_group_that_fits_nowhere_says_so() {
 }
 
 #[test]
+fn constraints_that_contradict_each_other_are_said() {
+    let mut w = World::new(3);
+    let only = |node: &str, mut spec: ServiceSpec| {
+        let key = model::ConstraintKey::Hostname;
+        let constraint = model::Constraint { key, equal: true, value: node.into() };
+        spec.placement.constraints.push(constraint);
+        spec
+    };
+    w.declare("app", only("node1", spec(1)));
+    w.deploy("web", upon("app", only("node2", spec(1))));
+    w.settle();
+    assert!(w.live("app").is_empty() && w.live("web").is_empty());
+    assert_eq!(
+        w.waits()[0],
+        "1: has to be on one node with web: 2 nodes do not satisfy node.hostname == node1, \
+         1 does not satisfy node.hostname == node2"
+    );
+}
+
+#[test]
 fn they_are_scaled_as_one() {
     let mut w = World::new(3);
     three(&mut w, spec(2), 2);

@@ -1,0 +1,5 @@
+CREATE DATABASE IF NOT EXISTS intro;
+CREATE TABLE IF NOT EXISTS intro.greeting (id INT PRIMARY KEY, text VARCHAR(80) NOT NULL);
+INSERT IGNORE INTO intro.greeting VALUES (1, 'good morning');
+CREATE USER IF NOT EXISTS intro@'%' IDENTIFIED BY 'intro';
+GRANT SELECT, INSERT ON intro.* TO intro@'%';
