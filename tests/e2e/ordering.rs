@@ -104,7 +104,7 @@ pub(crate) fn a_job_completes(cluster: &Cluster) -> Verdict {
 /// Four services that share a network, mounts and processes: always on one node, and moved as one.
 pub(crate) fn a_group_moves_together(cluster: &Cluster) -> Verdict {
     let idle = "image: e2e/web:1\n    entrypoint: [\"/bin/sh\", \"-c\", \"exec sleep 3600\"]\n    \
-                stop_grace_period: 0s\n    ";
+                stop_grace_period: 0s\n    healthcheck: {disable: true}\n    ";
     let text = format!(
         "name: group\nservices:\n  app:\n    image: e2e/web:1\n    stop_grace_period: 1s\n    \
          volumes: [\"/shared\"]\n  \
