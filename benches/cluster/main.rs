@@ -107,7 +107,7 @@ fn report(engines: f64, ours: &Figures, swarm: Option<&Figures>) {
         failed,
         "",
         Some((flying, "in flight at the cut")),
-        &Aim::RatioAtMost(1.0),
+        &Aim::AtMost(flying),
     );
     if let Some(idle) = ours.idle {
         table.row("resident, leading daemon", idle.daemon_memory, "MB", None, &Aim::AtMost(30.0));
