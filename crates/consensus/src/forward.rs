@@ -2,6 +2,7 @@
 //! who leads, and how long an answer is awaited, is the proposer's business (`propose.rs`).
 
 use crate::encoding::Blob;
+use crate::propose::ANSWER;
 use crate::transport::peers::{Lane, Method, Peers};
 use crate::transport::wire::Proposed;
 use crate::types::Member;
@@ -16,8 +17,6 @@ const CALLS: usize = 4;
 const GATHER: Duration = Duration::from_millis(20);
 /// Proposals in one call.
 const PROPOSALS: usize = 256;
-/// Deadline of a call. Proposers wait for less when the leader is known to be gone.
-const ANSWER: Duration = Duration::from_secs(10);
 
 /// One proposal on its way.
 struct Parcel {

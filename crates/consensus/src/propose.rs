@@ -21,7 +21,7 @@ const QUORUM: Duration = Duration::from_secs(2);
 /// How long a leader that was asked may go without a quorum: a little less, so that the answer is in time.
 const SILENCE: Duration = Duration::from_millis(1_800);
 /// How long a leader with a quorum may take to carry out a command.
-const ANSWER: Duration = Duration::from_secs(10);
+pub(crate) const ANSWER: Duration = Duration::from_secs(10);
 /// Pause before the next try, and between two looks at the quorum.
 const PAUSE: Duration = Duration::from_millis(25);
 

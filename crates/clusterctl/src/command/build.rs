@@ -6,7 +6,6 @@ use crate::command::image;
 use crate::failure::Failure;
 use crate::session::Session;
 use crate::text;
-use api::v1::ServiceSummary;
 use compose::Build;
 use std::collections::BTreeMap;
 use std::io;
@@ -17,24 +16,20 @@ use tokio::process::Command;
 /// Hexadecimal digits of an image's id that go into its name.
 const DIGITS: usize = 12;
 
-/// Makes the images and brings those that are new to every node. Returns what they are called, by service. One that
+/// Makes the images and brings them to every node, also one that runs already: a node may have joined since. Returns what they are called, by service. One that
 /// the file gives a name is only made when that was asked for: it may come from a registry.
 pub(crate) async fn all(
     session: &Session,
     project: &str,
     builds: &[Build],
     asked: bool,
-    now: &[ServiceSummary],
 ) -> Result<BTreeMap<String, String>, Failure> {
     let mut built = BTreeMap::new();
     for build in builds.iter().filter(|b| asked || b.image.is_none()) {
         let service = text::safe(&build.service);
         session.out.say(&format!("Building {service} ..."));
         let image = make(project, build).await?;
-        let runs = now.iter().any(|s| s.name == build.service && s.image == image);
-        if build.image.is_some() || !runs {
-            bring(session, &image).await?;
-        }
+        bring(session, &image).await?;
         built.insert(build.service.clone(), image);
     }
     Ok(built)

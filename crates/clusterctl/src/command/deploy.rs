@@ -30,8 +30,7 @@ pub(crate) async fn run(session: &Session, words: Deploy) -> Result<(), Failure>
         DeployReply::default()
     } else {
         if !words.dry_run && (words.build && !loaded.builds.is_empty() || !unnamed.is_empty()) {
-            let (builds, now) = (&loaded.builds, &chosen.services);
-            let built = build::all(session, &chosen.name, builds, words.build, now).await?;
+            let built = build::all(session, &chosen.name, &loaded.builds, words.build).await?;
             loaded = load(session, &words, usable, built)?;
             // That took its time: the write that follows is stamped anew, on what was seen.
             chosen.stamp = Chosen::of(chosen.name.clone(), session.fresh().await?).stamp;
