@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Inventory {
     cluster: ClusterId,
-    containers: BTreeMap<ContainerId, Container>,
-    by_task: BTreeMap<TaskId, BTreeSet<ContainerId>>,
+    by_task: BTreeMap<TaskId, BTreeMap<ContainerId, Container>>,
+    tasks: BTreeMap<ContainerId, TaskId>,
     /// Not in the last full list. The list may have been taken before they were made, so each is
     /// looked at before it counts as gone.
     missing: BTreeSet<ContainerId>,
@@ -26,7 +26,7 @@ impl Inventory {
     /// Takes a full list.
     pub(crate) fn observe(&mut self, observation: Observation) {
         let listed: BTreeSet<&ContainerId> = observation.containers.iter().map(|c| &c.id).collect();
-        let missing = self.containers.keys().filter(|id| !listed.contains(id));
+        let missing = self.tasks.keys().filter(|id| !listed.contains(id));
         self.missing = missing.cloned().collect();
         self.networks = observation.networks.into_iter().collect();
         for container in observation.containers {
@@ -37,7 +37,7 @@ impl Inventory {
     /// Takes an observation of one container, unless a later one is known. A container of another cluster
     /// is not ours to know.
     pub(crate) fn merge(&mut self, container: Container) {
-        let known = self.containers.get(&container.id);
+        let known = self.get(&container.id);
         if known.is_none_or(|k| k.age() <= container.age()) {
             self.replace(container);
         }
@@ -49,26 +49,33 @@ impl Inventory {
             return;
         }
         self.missing.remove(&container.id);
-        self.by_task.entry(container.task).or_default().insert(container.id.clone());
-        self.networks.insert(container.project.clone());
-        self.containers.insert(container.id.clone(), container);
+        if !self.networks.contains(&container.project) {
+            self.networks.insert(container.project.clone());
+        }
+        self.tasks.insert(container.id.clone(), container.task);
+        let of_task = self.by_task.entry(container.task).or_default();
+        of_task.insert(container.id.clone(), container);
     }
 
     /// A container is gone for good.
     pub(crate) fn remove(&mut self, id: &ContainerId) {
         self.missing.remove(id);
         self.memory.remove(id);
-        let Some(container) = self.containers.remove(id) else { return };
-        if let Some(ids) = self.by_task.get_mut(&container.task) {
-            ids.remove(id);
-            if ids.is_empty() {
-                self.by_task.remove(&container.task);
+        let Some(task) = self.tasks.remove(id) else { return };
+        if let Some(of_task) = self.by_task.get_mut(&task) {
+            of_task.remove(id);
+            if of_task.is_empty() {
+                self.by_task.remove(&task);
             }
         }
     }
 
+    fn get(&self, id: &ContainerId) -> Option<&Container> {
+        self.by_task.get(self.tasks.get(id)?)?.get(id)
+    }
+
     pub(crate) fn measured(&mut self, memory: Vec<(ContainerId, u64)>) {
-        let known = memory.into_iter().filter(|(id, _)| self.containers.contains_key(id));
+        let known = memory.into_iter().filter(|(id, _)| self.tasks.contains_key(id));
         self.memory = known.collect();
     }
 
@@ -78,7 +85,7 @@ impl Inventory {
 
     /// Containers of a task, in order of identity.
     pub(crate) fn of(&self, task: TaskId) -> impl Iterator<Item = &Container> {
-        self.by_task.get(&task).into_iter().flatten().map(|id| &self.containers[id])
+        self.by_task.get(&task).into_iter().flat_map(BTreeMap::values)
     }
 
     /// The container that counts as the task's: the oldest that runs, else the oldest.
@@ -90,8 +97,9 @@ impl Inventory {
         self.missing.contains(id)
     }
 
+    /// All containers, in order of their tasks.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Container> {
-        self.containers.values()
+        self.by_task.values().flat_map(BTreeMap::values)
     }
 
     pub(crate) fn networks(&self) -> impl Iterator<Item = &ProjectName> {

@@ -51,8 +51,9 @@ impl Agent {
     fn observe_tasks(&mut self, now: Time) {
         // Whatever else is known: one that had a container is never given another.
         for (id, record) in &mut self.records {
-            if let Some(container) = self.inventory.keeper(*id) {
-                record.container = Some(container.id.clone());
+            let kept = self.inventory.keeper(*id).map(|c| &c.id);
+            if kept.is_some() && kept != record.container.as_ref() {
+                record.container = kept.cloned();
             }
         }
         if self.engine != Engine::Listed {
@@ -196,9 +197,9 @@ impl Agent {
     }
 
     /// Projects that still have a task or a container here.
-    fn projects_in_use(&self) -> BTreeSet<ProjectName> {
-        let of_tasks = self.records.values().map(|r| r.assignment.project.clone());
-        of_tasks.chain(self.inventory.all().map(|c| c.project.clone())).collect()
+    fn projects_in_use(&self) -> BTreeSet<&ProjectName> {
+        let of_tasks = self.records.values().map(|r| &r.assignment.project);
+        of_tasks.chain(self.inventory.all().map(|c| &c.project)).collect()
     }
 
     /// Whether a task or a container here mounts a volume. The project may have been deployed again: tasks
@@ -228,7 +229,7 @@ impl Agent {
 
     fn remove_networks(&mut self, now: Time, out: &mut Vec<Output>) {
         let in_use = self.projects_in_use();
-        let unused = self.inventory.networks().filter(|p| !in_use.contains(*p));
+        let unused = self.inventory.networks().filter(|p| !in_use.contains(p));
         let unused: Vec<ProjectName> = unused.cloned().collect();
         for project in unused {
             if self.idle(now, &Subject::Network(project.clone())) {

@@ -3,7 +3,7 @@
 use crate::engine::Engine;
 use agent::Agent;
 use manager::Manager;
-use model::{NodeId, Role, TaskId, Time, VolumeKey, Wanted};
+use model::{NodeId, Role, Time};
 use std::collections::BTreeMap;
 
 /// A host.
@@ -59,15 +59,8 @@ pub(crate) struct Session {
     pub(crate) number: u64,
     /// When what was sent last arrives: a stream keeps its order.
     pub(crate) arrives: u64,
-    /// What the last view said, as far as an agent cares.
-    pub(crate) sent: Option<Essence>,
-}
-
-/// What an agent does by: its tasks, what is wished of them and how far the cluster knows them to be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Essence {
-    pub(crate) tasks: Vec<(TaskId, Wanted, u8)>,
-    pub(crate) condemned: Vec<VolumeKey>,
+    /// When what an agent does by had moved last, as of the last view; `None` before the first.
+    pub(crate) sent: Option<u64>,
 }
 
 impl Host {

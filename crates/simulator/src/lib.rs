@@ -15,6 +15,7 @@ mod host;
 mod hosts;
 mod invariants;
 mod log;
+mod moved;
 mod network;
 mod people;
 mod program;

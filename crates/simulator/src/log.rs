@@ -2,6 +2,7 @@
 //! promises, and of what it does not: proposals get lost with their leader or survive it, followers lag,
 //! snapshots replace what they missed.
 
+use crate::moved::Moved;
 use crate::random::Random;
 use manager::ProposalId;
 use model::{Entry, NodeId, Outcome, State, Time};
@@ -64,6 +65,8 @@ pub(crate) struct Replica {
     /// Index up to which it knows them to be committed.
     pub(crate) known: u64,
     pub(crate) state: State,
+    /// Which nodes its views changed for.
+    pub(crate) moved: Moved,
     /// When it last heard from a leader with a quorum.
     pub(crate) contact: u64,
     /// It is about to apply what it knows.
@@ -110,6 +113,7 @@ impl Log {
             have: index,
             known: index,
             state: state.clone(),
+            moved: Moved::default(),
             contact: 0,
             applying: false,
             waits_from: 0,
@@ -249,17 +253,19 @@ impl Log {
         if from >= to {
             return false;
         }
+        let was = replica.state.clone();
         if to - from > SNAPSHOT_BEHIND && to == self.state.index {
             replica.state = self.state.clone();
-            return true;
-        }
-        for index in from + 1..=to {
-            if let Some(entry) = &self.committed[index as usize - 1] {
-                replica.state.apply(index, entry);
-            } else {
-                replica.state.skip(index);
+        } else {
+            for index in from + 1..=to {
+                if let Some(entry) = &self.committed[index as usize - 1] {
+                    replica.state.apply(index, entry);
+                } else {
+                    replica.state.skip(index);
+                }
             }
         }
+        replica.moved.follow(&was, &replica.state);
         true
     }
 

@@ -1,7 +1,7 @@
 //! Views to agents, reports from them, and a node's word about itself.
 
 use crate::cluster::{Cluster, Happening};
-use crate::host::{Essence, Session};
+use crate::host::Session;
 use crate::log::Origin;
 use agent::Input;
 use model::{Command, NodeId, Refresh, Report, State, View};
@@ -92,7 +92,7 @@ impl Cluster {
         let now = self.now;
         let sent = |s: &Session| s.manager == manager && s.sent.is_some() && s.arrives <= now;
         let daemon = self.hosts.get(&node).and_then(|h| h.daemon.as_ref());
-        let newest = self.log.replicas.get(&manager).map(|r| essence(&r.state, node));
+        let newest = self.log.replicas.get(&manager).map(|r| r.moved.at(node));
         let session = daemon.and_then(|d| d.session.as_ref());
         if session.is_some_and(|s| sent(s) && s.sent == newest) {
             let age = Duration::from_millis(self.contact_age(manager));
@@ -137,8 +137,8 @@ impl Cluster {
         if !self.serves(manager, node) {
             return;
         }
-        let state = &self.log.replicas[&manager].state;
-        let newest = Some(essence(state, node));
+        let replica = &self.log.replicas[&manager];
+        let (state, newest) = (&replica.state, Some(replica.moved.at(node)));
         let host = self.hosts.get_mut(&node).expect("only hosts listen");
         let life = host.life;
         let Some(daemon) = &mut host.daemon else { return };
@@ -244,14 +244,5 @@ impl Cluster {
         if let Some(leader) = self.log.leader() {
             self.propose(leader, Command::Refresh(refresh), None, origin);
         }
-    }
-}
-
-/// What an agent does by.
-fn essence(state: &State, node: NodeId) -> Essence {
-    let condemned = state.volumes.values().filter(|v| v.condemned && v.home == node);
-    Essence {
-        tasks: state.tasks_on(node).map(|t| (t.id, t.wanted, t.state.rank())).collect(),
-        condemned: condemned.map(|v| v.key.clone()).collect(),
     }
 }

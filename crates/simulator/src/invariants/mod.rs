@@ -28,6 +28,7 @@ pub(crate) type Broken = Option<String>;
 #[derive(Clone, Debug)]
 pub(crate) struct Invariants {
     intended: intended::Intended,
+    once: once::Once,
     writes: writes::Writes,
     agreement: agreement::Agreement,
     /// Checks made.
@@ -46,6 +47,7 @@ impl Invariants {
     pub(crate) fn new(founded: &State) -> Self {
         Self {
             intended: intended::Intended::default(),
+            once: once::Once::default(),
             writes: writes::Writes::new(founded.nodes.len()),
             agreement: agreement::Agreement::default(),
             checks: 0,
@@ -102,12 +104,15 @@ impl Invariants {
     ) {
         match action {
             Action::Create(create) => {
+                self.once.made(node, create);
                 let check = together::check(state, hosts, node, create);
                 self.note("when made", state.index, [check]);
             }
             Action::Start { task, .. } => {
-                let checks =
-                    [once::check(hosts, node, *task), finished::started(state, hosts, node, *task)];
+                let checks = [
+                    self.once.check(hosts, node, *task),
+                    finished::started(state, hosts, node, *task),
+                ];
                 self.note("at start", state.index, checks);
             }
             _ => {}
