@@ -14,7 +14,7 @@ fn main() -> ExitCode {
         "simulator: 1,000 nodes, 10,000 replicas, {seeds} seeds from {first}, {workers} at once"
     ));
     let todo = Mutex::new(first..first + seeds);
-    let (reports, took) = timed(|| {
+    let (reports, took): (Vec<Report>, f64) = timed(|| {
         thread::scope(|scope| {
             let work = || -> Vec<Report> {
                 let next = || todo.lock().expect("no holder panics").next();

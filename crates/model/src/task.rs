@@ -1,6 +1,6 @@
 //! A task: one attempt at running one slot on one node. It ends once and never restarts.
 
-use crate::{NodeId, ServiceId, Slot, TaskId, Time};
+use crate::{NodeId, ServiceId, Slot, TaskId, Time, WallTime};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::IpAddr;
@@ -101,6 +101,9 @@ pub struct Task {
     pub healthy_since: Option<Time>,
     /// Since when it runs.
     pub running_since: Option<Time>,
+    /// Wall time when it was made or began to run, whichever came last: for display. Cluster time stands still
+    /// while nobody leads.
+    pub since: WallTime,
     /// When it ended.
     pub ended_at: Option<Time>,
     /// Observed: its address on its node's bridge.

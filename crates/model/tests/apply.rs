@@ -206,6 +206,21 @@ fn health_goes_both_ways_and_its_age_starts_anew() {
 }
 
 #[test]
+fn since_when_it_runs_is_shown_by_the_wall_clock() {
+    let mut log = Log::founded();
+    log.apply(deploy("shop", &[("web", service())]));
+    let task = log.create("shop", "web", 1, 1).unwrap();
+    let made = log.state.tasks[&task].since;
+    log.pass(Duration::from_secs(5));
+    log.report(1, task, TaskState::Running, true);
+    let runs = log.state.tasks[&task].since;
+    assert!(runs > made, "{runs:?} is not after {made:?}");
+    log.pass(Duration::from_secs(5));
+    log.report(1, task, TaskState::Running, false);
+    assert_eq!(log.state.tasks[&task].since, runs);
+}
+
+#[test]
 fn a_change_whose_ground_moved_is_dropped_alone() {
     let mut log = Log::founded();
     log.apply(deploy("shop", &[("web", service())]));

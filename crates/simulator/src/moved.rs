@@ -26,7 +26,7 @@ impl Moved {
         for item in was.volumes.diff(&is.volumes) {
             match item {
                 DiffItem::Add(_, volume) | DiffItem::Remove(_, volume) => {
-                    self.note(volume.home, is)
+                    self.note(volume.home, is);
                 }
                 DiffItem::Update { old, new } if says(old.1) != says(new.1) => {
                     self.note(old.1.home, is);

@@ -241,7 +241,7 @@ fn chosen(state: &State, task: &Task, query: &v1::LogsQuery) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::{ServiceId, Slot, Time, Wanted};
+    use model::{ServiceId, Slot, Time, WallTime, Wanted};
 
     fn task(state: TaskState) -> Task {
         Task {
@@ -256,6 +256,7 @@ mod tests {
             healthy: false,
             healthy_since: None,
             running_since: None,
+            since: WallTime(0),
             ended_at: None,
             address: None,
             memory: 0,

@@ -1,6 +1,7 @@
 //! Reads for people: linearizable by default, after a second without a leader a local one with its age.
 
 use crate::admin::summary::{Subject, remarks};
+use crate::clock;
 use crate::managing::Managing;
 use crate::node::Node;
 use api::v1;
@@ -89,7 +90,8 @@ pub(crate) fn with_subject<T>(
         tokio::task::block_in_place(|| planner::plan(&reading.state, now, &managing.settings));
     let links: Vec<(NodeId, NodeId)> = managing.links().iter().map(|l| (l.by, l.node)).collect();
     let leader = managing.log.leader();
-    f(&Subject { state: &reading.state, plan: &plan, now, leader, links: &links })
+    let wall = clock::wall();
+    f(&Subject { state: &reading.state, plan: &plan, now, wall, leader, links: &links })
 }
 
 /// The whole picture on one page.

@@ -3,7 +3,7 @@
 use api::v1;
 use model::{
     Availability, Mode, Node, NodeId, Port, PortMode, Protocol, Readiness, Service, Slot, State,
-    Task, TaskState, Time, Wanted,
+    Task, TaskState, Time, WallTime, Wanted,
 };
 use planner::{Plan, Reason, Waiting};
 use std::collections::BTreeMap;
@@ -14,6 +14,8 @@ pub(crate) struct Subject<'a> {
     /// What the planner would do now: its reasons for waiting are shown.
     pub(crate) plan: &'a Plan,
     pub(crate) now: Time,
+    /// Wall time: ages are shown by it.
+    pub(crate) wall: WallTime,
     pub(crate) leader: Option<NodeId>,
     /// Links that the managers see broken, as pairs.
     pub(crate) links: &'a [(NodeId, NodeId)],
@@ -187,7 +189,6 @@ impl Subject<'_> {
 
     fn replica(&self, service: &Service, task: &Task) -> v1::ReplicaSummary {
         let spec = service.spec_of(task.generation);
-        let since = task.running_since.unwrap_or(task.created);
         v1::ReplicaSummary {
             project: service.project.to_string(),
             service: service.name.to_string(),
@@ -200,7 +201,7 @@ impl Subject<'_> {
             healthy: task.healthy,
             wanted: task.wanted == Wanted::Run,
             generation: task.generation,
-            age_ms: self.now.since(since).as_millis() as u64,
+            age_ms: u64::try_from(self.wall.0 - task.since.0).unwrap_or(0),
             restarts: service.slots.get(&task.slot).map_or(0, |r| r.restarts)
                 + task.restarts_in_place,
             reason: String::new(),

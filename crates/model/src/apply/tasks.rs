@@ -79,6 +79,7 @@ impl State {
             healthy: false,
             healthy_since: None,
             running_since: None,
+            since: now.wall,
             ended_at: None,
             address: None,
             memory: 0,
@@ -212,8 +213,8 @@ impl State {
         task.memory = status.memory.min(self.nodes.get(&node).map_or(0, |n| n.facts.memory));
         let restarts = status.restarts_in_place.min(RESTARTS_IN_PLACE);
         task.restarts_in_place = task.restarts_in_place.max(restarts);
-        if task.state == TaskState::Running {
-            task.running_since = task.running_since.or(Some(now.at));
+        if task.state == TaskState::Running && task.running_since.is_none() {
+            (task.running_since, task.since) = (Some(now.at), now.wall);
         }
         if task.state.ended() {
             task.ended_at = Some(now.at);

@@ -100,7 +100,8 @@ impl Log {
 
     pub fn request(&mut self, request: Option<RequestId>, command: Command) -> Outcome {
         let index = self.state.index + 1;
-        self.state.apply(index, &Entry { at: self.at, wall: WallTime(0), request, command })
+        let wall = WallTime(self.at.0 as i64);
+        self.state.apply(index, &Entry { at: self.at, wall, request, command })
     }
 
     pub fn pass(&mut self, time: Duration) {
