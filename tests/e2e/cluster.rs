@@ -206,9 +206,8 @@ impl Cluster {
 
     /// Writes a file into the lab's folder.
     pub(crate) fn write(&self, name: &str, text: &str) -> Step<PathBuf> {
-        let folder = self.options().root.join("files");
-        fs::create_dir_all(&folder)?;
-        let path = folder.join(name);
+        let path = self.options().root.join("files").join(name);
+        fs::create_dir_all(path.parent().ok_or("a folder of files")?)?;
         fs::write(&path, text)?;
         Ok(path)
     }

@@ -15,6 +15,7 @@ mod look;
 mod ordering;
 mod quiet;
 mod refusals;
+mod stacks;
 mod trust;
 mod volumes;
 mod waiting;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
     trials.push(shared.end("the_lab_is_removed"));
     let alone = engines::fault_18_engine_restarted_under_living_containers;
     trials.push(Trial::lab("fault_18_engine_restarted_under_living_containers", alone));
+    trials.push(Trial::lab("the_introduction_runs", stacks::the_introduction_runs));
     // The cluster lives as long as a test that may use it.
     drop(shared);
     run(trials)
@@ -63,6 +65,7 @@ fn calm(shared: &Shared) -> Vec<Trial> {
         shared.test("attack_16_oversized_messages", refusals::attack_16_oversized),
         shared.test("no_room_has_a_reason", waiting::no_room),
         shared.test("services_start_in_order", ordering::services_start_in_order),
+        shared.test("what_is_built_runs_everywhere", stacks::what_is_built_runs_everywhere),
         shared.test("a_job_completes", ordering::a_job_completes),
         shared.test("constraints_follow_labels", waiting::constraints_follow_labels),
         shared.test("fault_32_crash_loop_backs_off", waiting::fault_32_crash_loop),

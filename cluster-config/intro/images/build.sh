@@ -49,15 +49,17 @@ root() {
     printf 'passwd: files\ngroup: files\nhosts: files dns\n' >"$work/$name/etc/nsswitch.conf"
 }
 
-# image NAME CHANGE...: the file system of that name as an image, with what a Dockerfile would say of it.
+# image NAME LINE...: the file system of that name as an image, with these lines in its Dockerfile.
 image() {
     name=$1; shift
-    for change; do
-        set -- "$@" --change "$change"
-        shift
-    done
-    tar -C "$work/$name" --numeric-owner -c . | docker import "$@" - "intro-$name:1" >/dev/null
+    mkdir "$work/context"
+    tar -C "$work/$name" --numeric-owner -cf "$work/context/root.tar" .
     rm -rf "${work:?}/$name"
+    { echo 'FROM scratch'; echo 'ADD root.tar /'; printf '%s\n' "$@"; } >"$work/context/Dockerfile"
+    docker build -q -t "intro-$name:1" "$work/context" >"$work/build.log" 2>&1 || {
+        cat "$work/build.log" >&2; exit 1
+    }
+    rm -rf "$work/context"
     echo "intro-$name:1"
 }
 

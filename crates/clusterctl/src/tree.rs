@@ -7,6 +7,8 @@ use anstyle::{AnsiColor, Style};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// How the line of a replica begins that no node has yet.
+pub(crate) const WAITING: &str = "Waiting: ";
 const SPINNER: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
 
 /// How the terminal is.
@@ -94,8 +96,10 @@ pub(crate) fn changes(progress: &Progress, shown: &mut BTreeMap<String, String>)
         .filter(|(name, text)| shown.get(*name) != Some(text))
         .map(|(name, text)| format!("{}  {}", text::safe(name), text::safe(text)))
         .collect();
-    let vanished = shown.keys().filter(|name| !now.contains_key(*name));
-    out.extend(vanished.map(|name| format!("{}  Removed", text::safe(name))));
+    // What was never placed was only waited for.
+    let vanished =
+        shown.iter().filter(|(name, text)| !now.contains_key(*name) && !text.starts_with(WAITING));
+    out.extend(vanished.map(|(name, _)| name).map(|name| format!("{}  Removed", text::safe(name))));
     *shown = now;
     out
 }
@@ -174,8 +178,10 @@ mod tests {
         assert!(changes(&sample(), &mut shown).is_empty());
         let mut next = sample();
         next.groups[0].lines[1].text = "Running on node1".into();
-        next.groups[0].lines.remove(2);
+        next.groups[0].lines.remove(0);
         let told = changes(&next, &mut shown);
-        assert_eq!(told, ["shop/web.2  Running on node1", "shop/web.3  Removed"]);
+        assert_eq!(told, ["shop/web.2  Running on node1", "shop/web.1  Removed"]);
+        next.groups[0].lines.remove(1);
+        assert!(changes(&next, &mut shown).is_empty(), "what only waited is not removed");
     }
 }

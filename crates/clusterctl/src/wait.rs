@@ -2,6 +2,7 @@
 //! no clock, no connection. [`Goal::progress`] is all of it; `watch` asks it again and again.
 
 use crate::listing::{capital, full_name, reason};
+use crate::tree::WAITING;
 use api::v1::{ReplicaSummary, ServiceSummary};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -201,7 +202,7 @@ fn living(replica: &ReplicaSummary, before: Option<&ReplicaSummary>) -> Line {
     let (step, text) = match replica.condition.as_str() {
         "unreachable" => (Step::Done, format!("Left behind on {node}, which is lost")),
         _ if arrived(replica) => (Step::Done, format!("Running on {node}")),
-        "waiting" => (Step::Stuck, format!("Waiting: {}", replica.reason)),
+        "waiting" => (Step::Stuck, format!("{WAITING}{}", replica.reason)),
         "running" if !replica.current => {
             (Step::Busy, format!("Old release, still running on {node}"))
         }
