@@ -44,7 +44,9 @@ pub(crate) fn config(out: Out, global: &Global, words: &Config) -> Result<(), Fa
     let loaded = project::load(&Sources::new(&words.input, global.project.clone()))?;
     let loaded = loaded.map_err(|rejected| {
         rejected.warnings.iter().for_each(|c| out.warn(&said(c)));
-        Failure::refused(rejected.errors.join("\n")).next("correct what is named above")
+        let errors = rejected.errors.join("\n");
+        Failure::refused(format!("the project cannot be read\n\n{errors}"))
+            .next("correct what is named above")
     })?;
     loaded.remarks.iter().for_each(|c| out.warn(&said(c)));
     let spec = loaded.spec;
