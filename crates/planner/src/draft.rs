@@ -4,6 +4,7 @@
 use crate::depends::Stands;
 use crate::{Plan, Reason, Waiting};
 use model::{Cause, Change, ServiceId, Slot, TaskId, Time};
+use std::collections::BTreeSet;
 
 /// A copy that is to be made, once a node is found for it, or several alike.
 #[derive(Clone, Debug)]
@@ -49,6 +50,7 @@ pub(crate) struct Draft {
     now: Time,
     limit: usize,
     changes: Vec<Change>,
+    stopped: BTreeSet<TaskId>,
     waiting: Vec<Waiting>,
     wake_at: Option<Time>,
     pub(crate) openings: Vec<Opening>,
@@ -63,6 +65,7 @@ impl Draft {
             now,
             limit,
             changes: Vec::new(),
+            stopped: BTreeSet::new(),
             waiting: Vec::new(),
             wake_at: None,
             openings: Vec::new(),
@@ -87,8 +90,11 @@ impl Draft {
         }
     }
 
+    /// Stops a task, once: of several reasons the first is told.
     pub(crate) fn stop(&mut self, task: TaskId, cause: Cause) {
-        self.push(Change::Stop { task, cause });
+        if self.stopped.insert(task) {
+            self.push(Change::Stop { task, cause });
+        }
     }
 
     pub(crate) fn wait(&mut self, service: ServiceId, slot: Slot, reason: Reason) {

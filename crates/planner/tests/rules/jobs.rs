@@ -177,3 +177,25 @@ fn on_each_node_once() {
     w.settle();
     assert_eq!(w.nodes_of("job"), ["node3"]);
 }
+
+/// A roll-out is under way: its newer copy replaces the older one, and the job ends all that is older.
+#[test]
+fn what_becomes_a_job_stops_its_old_copy_once() {
+    let mut w = World::new(3);
+    let mut pinned = spec(1);
+    pinned.placement.constraints.push(model::Constraint {
+        key: model::ConstraintKey::Label("disk".into()),
+        equal: false,
+        value: "hdd".into(),
+    });
+    w.deploy("job", image("v0", pinned.clone()));
+    w.step();
+    w.deploy("job", image("v0", spec(0)));
+    w.deploy("job", image("v2", pinned));
+    w.step();
+    w.obey();
+    w.deploy("job", image("v2", job(1, Some(2))));
+    w.now = w.now + secs(2);
+    let plan = w.plan();
+    assert_eq!(stops(&plan.changes).len(), 1, "{:?}", plan.changes);
+}
