@@ -10,6 +10,8 @@ const MEMORY_STEP: u64 = 64 << 20;
 /// Less room than this, in bytes or in hundredths of the disk, is pressure.
 const ROOM: u64 = 1 << 30;
 const ROOM_PERCENT: u64 = 10;
+/// With this much room, in bytes, there is no pressure however large the disk is.
+const ROOM_ENOUGH: u64 = 10 << 30;
 
 /// What the engine and its host say of themselves. The last known values while the engine does not
 /// answer; empty ones before it ever did.
@@ -89,7 +91,7 @@ fn disk_pressure(root: &Path) -> bool {
 }
 
 fn pressure(left: u64, size: u64) -> bool {
-    left < ROOM || left / ROOM_PERCENT < size / 100
+    left < ROOM || left < ROOM_ENOUGH && left / ROOM_PERCENT < size / 100
 }
 
 #[cfg(test)]
@@ -108,5 +110,7 @@ mod tests {
         assert!(!pressure(20 << 30, 100 << 30));
         assert!(pressure(9 << 30, 100 << 30));
         assert!(pressure(ROOM - 1, 4 << 30));
+        assert!(!pressure(16 << 30, 1 << 40), "a large disk has room long before a tenth is left");
+        assert!(pressure(9 << 30, 1 << 40));
     }
 }
