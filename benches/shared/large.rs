@@ -88,9 +88,18 @@ pub fn deploy(state: &mut State, services: usize, replicas: usize) {
         name: "bench".parse().expect("a valid name"),
         services: (0..services).map(named).collect(),
         volumes: BTreeMap::new(),
+        contents: BTreeMap::new(),
         source: String::new(),
     };
-    apply(state, Command::Deploy(Deploy { spec, seen: None, logins: BTreeMap::new() }));
+    apply(
+        state,
+        Command::Deploy(Deploy {
+            spec,
+            seen: None,
+            logins: BTreeMap::new(),
+            contents: BTreeMap::new(),
+        }),
+    );
 }
 
 /// What every node has to say once all its tasks run and are healthy.

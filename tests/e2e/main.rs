@@ -16,6 +16,7 @@ mod ordering;
 mod quiet;
 mod refusals;
 mod stacks;
+mod secrets;
 mod trust;
 mod volumes;
 mod waiting;
@@ -70,6 +71,7 @@ fn calm(shared: &Shared) -> Vec<Trial> {
         shared.test("constraints_follow_labels", waiting::constraints_follow_labels),
         shared.test("fault_32_crash_loop_backs_off", waiting::fault_32_crash_loop),
         shared.test("host_ports_spread_and_wait", waiting::host_ports),
+        shared.test("secrets_reach_containers_only", secrets::secrets_reach_containers_only),
         shared.test("drain_and_activate", waiting::drain_and_activate),
         shared.test("pause_keeps_what_runs", waiting::pause_keeps_what_runs),
         shared.test("global_services_and_binds", waiting::global_services_and_binds),

@@ -3,8 +3,8 @@
 
 use crate::ContainerId;
 use model::{
-    ClusterId, Login, MountOptions, Port, ProjectName, ServiceSpec, SharedPart, TaskId, VolumeKey,
-    VolumeName, VolumeSpec,
+    ClusterId, ContentId, Login, MountOptions, Port, ProjectName, ServiceSpec, SharedPart, TaskId,
+    VolumeKey, VolumeName, VolumeSpec,
 };
 use std::collections::BTreeMap;
 use std::fmt;
@@ -199,6 +199,8 @@ pub struct Create {
     pub network: Network,
     /// Its mounts, in the file's order.
     pub mounts: Vec<CreateMount>,
+    /// Files that are to be there before it is made, each mounted read-only.
+    pub files: Vec<CreateFile>,
     /// Ports to bind on this node. Ports that the ingress answers are not among them.
     pub ports: Vec<Port>,
     /// How long it may take to stop.
@@ -240,6 +242,23 @@ pub struct Network {
     pub labels: BTreeMap<String, String>,
     /// The container's names on it.
     pub aliases: Vec<String>,
+}
+
+/// A secret or config as a file: on this node, and in a container to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreateFile {
+    /// Path on this node.
+    pub path: String,
+    /// What it is to hold.
+    pub content: ContentId,
+    /// Path inside the container.
+    pub target: String,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Permission bits.
+    pub mode: u32,
 }
 
 /// A mount of a container to be made.

@@ -123,6 +123,13 @@ impl Agent {
         self.inventory.keeper(task).map(|c| &c.id)
     }
 
+    /// Whether the files of a task must stay: its container is there, or may be, or is being made.
+    pub fn holds_files(&self, task: TaskId) -> bool {
+        self.engine != Engine::Listed
+            || self.under_way.contains_key(&Subject::Task(task))
+            || self.inventory.of(task).next().is_some()
+    }
+
     /// Takes an input, and says what should follow.
     pub fn handle(&mut self, now: Time, input: Input) -> Vec<Output> {
         self.now = now;

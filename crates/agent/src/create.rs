@@ -1,7 +1,9 @@
 //! From an assignment to the container that it describes: names, labels, mounts, defaults.
 
-use crate::{Create, CreateMount, CreateMountSource, Network, template};
-use model::{Assignment, ClusterId, Mount, MountSource, ProjectName, ServiceSpec, VolumeName};
+use crate::{Create, CreateFile, CreateMount, CreateMountSource, Folders, Network, template};
+use model::{
+    Assignment, ClusterId, ContentKind, Mount, MountSource, ProjectName, ServiceSpec, VolumeName,
+};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -33,7 +35,7 @@ pub(crate) const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 const HOSTNAME_BYTES: usize = 64;
 
 /// The container that an assignment describes, but for those that it is built upon.
-pub fn create(cluster: &ClusterId, assignment: &Assignment) -> Create {
+pub fn create(cluster: &ClusterId, assignment: &Assignment, folders: &Folders) -> Create {
     let spec = &assignment.spec;
     let container = &spec.container;
     let replica = format!("{}.{}", assignment.service, assignment.slot);
@@ -56,6 +58,7 @@ pub fn create(cluster: &ClusterId, assignment: &Assignment) -> Create {
             aliases: aliases(assignment, replica),
         },
         mounts: container.mounts.iter().map(|m| mount(cluster, assignment, m)).collect(),
+        files: files(assignment, folders),
         ports: spec.host_ports().copied().collect(),
         grace: container.stop_grace.unwrap_or(DEFAULT_GRACE),
         log_driver,
@@ -153,6 +156,27 @@ fn mount(cluster: &ClusterId, assignment: &Assignment, mount: &Mount) -> CreateM
         read_only: mount.read_only,
         options: mount.options.clone(),
     }
+}
+
+/// The files of a task, by their number in the spec.
+fn files(assignment: &Assignment, folders: &Folders) -> Vec<CreateFile> {
+    let task = assignment.task;
+    let files = assignment.spec.container.files.iter().enumerate();
+    let file = files.map(|(number, file)| {
+        let folder = match file.content.kind {
+            ContentKind::Secret => &folders.secrets,
+            ContentKind::Config => &folders.configs,
+        };
+        CreateFile {
+            path: format!("{folder}/{task}/{number}"),
+            content: file.id(),
+            target: file.target.clone(),
+            uid: file.uid,
+            gid: file.gid,
+            mode: file.mode,
+        }
+    });
+    file.collect()
 }
 
 fn named_volume(

@@ -25,12 +25,12 @@ mod task;
 mod template;
 
 pub use action::{
-    Action, Create, CreateMount, CreateMountSource, CreateShare, Kind, Network, Subject,
+    Action, Create, CreateFile, CreateMount, CreateMountSource, CreateShare, Kind, Network, Subject,
 };
 pub use agent::Agent;
 pub use container::{Container, ContainerId, Health, Phase};
 pub use create::{create, label, network_name, volume_name};
 pub use input::{ActionResult, Input, Observation};
 pub use output::{Event, Output};
-pub use settings::Settings;
+pub use settings::{Folders, Settings};
 pub use snapshot::Snapshot;

@@ -33,6 +33,17 @@ pub struct Settings {
     pub engine_retry: Duration,
     /// Most that doubling can make of the wait between restarts in place.
     pub restart_max: Duration,
+    /// Where the files are that containers are handed.
+    pub folders: Folders,
+}
+
+/// Where the files are that containers are handed: one folder per task in each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Folders {
+    /// Of secrets: an absolute path, in memory.
+    pub secrets: String,
+    /// Of configs: an absolute path.
+    pub configs: String,
 }
 
 impl From<&Timers> for Settings {
@@ -51,6 +62,7 @@ impl From<&Timers> for Settings {
             report_timeout: Duration::from_secs(5),
             engine_retry: Duration::from_secs(2),
             restart_max: Duration::from_secs(300),
+            folders: Folders::default(),
         }
     }
 }

@@ -143,7 +143,7 @@ impl Agent {
             }),
             Step::Create => {
                 let shares = self.built_upon(record)?;
-                let container = create(&self.cluster, &record.assignment);
+                let container = create(&self.cluster, &record.assignment, &self.settings.folders);
                 Some(Action::Create(Box::new(Create { shares, ..container })))
             }
             Step::Start => keeper.map(|c| Action::Start { task, container: c.id.clone() }),

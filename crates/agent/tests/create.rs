@@ -2,9 +2,52 @@
 
 mod support;
 
-use agent::{Action, ContainerId, CreateMountSource, CreateShare, Kind, Phase, create, label};
-use model::{Assignment, Mount, MountSource, PortMode, SharedPart, Used, VolumeSpec};
+use agent::{
+    Action, ContainerId, Create, CreateFile, CreateMountSource, CreateShare, Folders, Kind, Phase,
+    label,
+};
+use model::{
+    Assignment, ClusterId, ContentId, ContentKey, ContentKind, GivenFile, Mount, MountSource,
+    PortMode, SharedPart, Used, VolumeSpec,
+};
 use support::*;
+
+fn create(cluster: &ClusterId, assignment: &Assignment) -> Create {
+    let folders = Folders { secrets: "/run/s".into(), configs: "/var/c".into() };
+    agent::create(cluster, assignment, &folders)
+}
+
+#[test]
+fn secrets_and_configs_become_files_of_the_task() {
+    let given = |kind, target: &str, uid| GivenFile {
+        content: ContentKey { kind, name: "token".parse().unwrap() },
+        external: None,
+        version: format!("of {kind}"),
+        target: target.into(),
+        uid,
+        gid: 0,
+        mode: 0o440,
+    };
+    let mut spec = spec();
+    spec.container.files = vec![
+        given(ContentKind::Secret, "/run/secrets/token", 7),
+        given(ContentKind::Config, "/token", 0),
+    ];
+    let made = create(&cluster(), &with_spec(2, spec));
+    let file = |path: &str, kind, target: &str, uid| CreateFile {
+        path: path.into(),
+        content: ContentId { kind, version: format!("of {kind}") },
+        target: target.into(),
+        uid,
+        gid: 0,
+        mode: 0o440,
+    };
+    let expected = [
+        file("/run/s/2-0/0", ContentKind::Secret, "/run/secrets/token", 7),
+        file("/var/c/2-0/1", ContentKind::Config, "/token", 0),
+    ];
+    assert_eq!(made.files, expected);
+}
 
 #[test]
 fn names_labels_and_defaults() {

@@ -242,3 +242,26 @@ fn a_finished_task_has_no_live_container() {
     rig.idle();
     assert!(rig.reports.is_empty(), "the first end that was recorded stands");
 }
+
+#[test]
+fn files_stay_as_long_as_there_may_be_a_container() {
+    let mut rig = Rig::new();
+    rig.view(vec![task(1)]);
+    assert!(rig.agent.holds_files(id(1)) && rig.agent.holds_files(id(9)), "nothing is known yet");
+    rig.observed(vec![exited(9, 0)]);
+    assert!(rig.agent.holds_files(id(1)), "its container is being made");
+    assert!(rig.agent.holds_files(id(9)), "its container is there, though it is not ours");
+    assert!(!rig.agent.holds_files(id(8)));
+    let made = container(1, Phase::Created);
+    for action in std::mem::take(&mut rig.actions) {
+        let made = (action.kind() == Kind::Create).then(|| made.clone());
+        rig.input(Input::Done { action, result: ActionResult::Done(made) });
+    }
+    assert!(!rig.agent.holds_files(id(9)), "it was removed");
+    rig.done(Kind::Start, running(1));
+    assert!(rig.agent.holds_files(id(1)));
+    let mut reborn = rig.reborn();
+    assert!(reborn.agent.holds_files(id(8)), "nothing is known yet");
+    reborn.observed(vec![running(1)]);
+    assert!(reborn.agent.holds_files(id(1)) && !reborn.agent.holds_files(id(8)));
+}

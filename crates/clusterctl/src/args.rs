@@ -70,8 +70,11 @@ pub(crate) enum Command {
     Deploy(Deploy),
     /// Say of each key of a Compose file what becomes of it; asks no cluster
     Check(Check),
-    /// Print the project that Compose files come to; asks no cluster
+    /// Print the project that Compose files come to, asking no cluster; or look after configs that no project owns
     Config(Config),
+    /// Secrets that no project owns
+    #[command(subcommand)]
+    Secret(Content),
     /// List projects
     Ls(Ls),
     /// List replicas
@@ -283,9 +286,31 @@ pub(crate) struct Check {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Config {
+    #[command(subcommand)]
+    pub(crate) action: Option<Content>,
     #[command(flatten)]
     pub(crate) input: Input,
+}
+
+/// What is done with secrets, or configs, that no project owns.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Content {
+    /// Make one; it never changes, and is used by `external: true` in a Compose file
+    Create {
+        /// Its name in the whole cluster
+        name: String,
+        /// The file that it is to hold; `-` for standard input
+        file: PathBuf,
+    },
+    /// List them, and who uses them
+    Ls,
+    /// Remove one that nobody uses
+    Rm {
+        /// Its name
+        name: String,
+    },
 }
 
 #[expect(clippy::struct_excessive_bools, reason = "each is a word of the command line")]
@@ -504,6 +529,24 @@ mod tests {
         assert!(parse("join --token a --token-file b 10.0.0.1:7070").is_err());
         assert!(parse("join --token-file - 10.0.0.1:7070 10.0.0.2:7070").is_ok());
         assert!(parse("join --token-file - --name a --replace b 10.0.0.1:7070").is_err());
+    }
+
+    #[test]
+    fn config_prints_a_project_or_looks_after_configs() {
+        let config = |line: &str| match parse(line).unwrap().command {
+            Command::Config(config) => (config.action.is_some(), config.input.files.len()),
+            _ => panic!(),
+        };
+        assert_eq!(config("config -f a.yml -f b.yml --json"), (false, 2));
+        assert_eq!(config("config ls"), (true, 0));
+        assert_eq!(config("config ls --json"), (true, 0));
+        assert_eq!(config("--json config create a -"), (true, 0));
+        assert!(parse("config -f a.yml ls").is_err());
+        assert!(parse("secret create a").is_err());
+        assert!(matches!(
+            parse("secret rm a").unwrap().command,
+            Command::Secret(Content::Rm { .. })
+        ));
     }
 
     #[test]

@@ -49,6 +49,10 @@ pub(crate) fn replica(r: &v1::ReplicaSummary) -> Value {
     })
 }
 
+pub(crate) fn content(c: &v1::ContentSummary) -> Value {
+    json!({"name": c.name, "created_ms": c.created_ms, "used_by": c.used_by})
+}
+
 pub(crate) fn read(r: Option<&v1::ReadInfo>) -> Value {
     r.map_or(Value::Null, |r| {
         json!({

@@ -74,9 +74,9 @@ impl Read {
             .filter(|c| c.severity == Severity::Error)
             .map(|c| self.render(c))
             .collect();
-        let Report { spec, complaints, card, builds } = self.report;
+        let Report { spec, complaints, card, builds, contents } = self.report;
         if let Some(spec) = spec {
-            return Ok(Loaded { spec, remarks: complaints, card, builds });
+            return Ok(Loaded { spec, remarks: complaints, card, builds, contents });
         }
         let warnings = complaints.into_iter().filter(|c| c.severity == Severity::Warning);
         Err(Rejected { warnings: warnings.collect(), errors })

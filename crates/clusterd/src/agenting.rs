@@ -1,6 +1,7 @@
 //! Drives the `Agent` value: brings it what happens, and does what it says. Decides nothing.
 
 use crate::clock;
+use crate::files::Files;
 use crate::folder::{self, Folder};
 use crate::tasks::Tasks;
 use agent::{Action, Agent, ContainerId, Input, Observation, Output};
@@ -23,6 +24,7 @@ pub(crate) struct Agenting {
     /// The newest view, for the edge.
     views: watch::Sender<Option<Arc<View>>>,
     engine_ready: watch::Sender<bool>,
+    files: Arc<Files>,
 }
 
 /// A report on its way out.
@@ -37,6 +39,7 @@ impl Agenting {
         agent: Agent,
         folder: Folder,
         engine: docker::Engine,
+        files: Arc<Files>,
         reports: mpsc::UnboundedSender<Outgoing>,
         tasks: &Tasks,
     ) -> Arc<Self> {
@@ -48,6 +51,7 @@ impl Agenting {
             woken: Notify::new(),
             views: watch::Sender::new(last),
             engine_ready: watch::Sender::new(false),
+            files,
         });
         tasks.spawn(Arc::clone(&driver).carry_out(received, engine.clone(), reports));
         tasks.spawn(Arc::clone(&driver).wake());
@@ -118,13 +122,37 @@ impl Agenting {
     }
 
     async fn execute(self: Arc<Self>, engine: docker::Engine, action: Action) {
-        let result = engine.execute(&action).await;
+        let supplied = match &action {
+            Action::Create(create) => self.files.supply(create).await,
+            _ => Ok(()),
+        };
+        let result = match supplied {
+            Ok(()) => engine.execute(&action).await,
+            Err(result) => result,
+        };
+        let removed = matches!(action, Action::Remove { .. });
         self.input(Input::Done { action, result });
+        if removed {
+            self.sweep();
+        }
+    }
+
+    /// Removes the files of containers that are gone.
+    fn sweep(self: Arc<Self>) {
+        drop(tokio::task::spawn_blocking(move || {
+            let agent = |task| self.agent.lock().expect("no panic while held").holds_files(task);
+            if let Err(why) = self.files.sweep(agent) {
+                warn!(%why, "files of containers that are gone cannot be removed");
+            }
+        }));
     }
 
     async fn resync(self: Arc<Self>, engine: docker::Engine) {
         match engine.observe().await {
-            Ok(observation) => self.observed(observation),
+            Ok(observation) => {
+                self.observed(observation);
+                self.sweep();
+            }
             Err(why) => {
                 self.engine_ready.send_if_modified(|ready| std::mem::replace(ready, false));
                 warn!(%why, "the engine cannot be asked");
@@ -158,7 +186,10 @@ impl Agenting {
                 _ = resync.tick() => Arc::clone(&self).resync(engine.clone()).await,
                 change = changes.recv() => match change {
                     Some(docker::Change::Changed(container)) => self.input(Input::Changed(container)),
-                    Some(docker::Change::Gone(container)) => self.input(Input::Gone(container)),
+                    Some(docker::Change::Gone(container)) => {
+                        self.input(Input::Gone(container));
+                        Arc::clone(&self).sweep();
+                    }
                     Some(docker::Change::Missed) => Arc::clone(&self).resync(engine.clone()).await,
                     None => return,
                 },

@@ -15,6 +15,8 @@ use std::time::Duration;
 pub(crate) struct Config {
     /// Where the daemon keeps what must survive it.
     pub(crate) data_dir: PathBuf,
+    /// Where secrets of containers lie: on a file system in memory, or none is written.
+    pub(crate) secrets_dir: PathBuf,
     /// Unix socket for `clusterctl` on this host.
     pub(crate) socket: PathBuf,
     /// Group of that socket, by name or number, whose members may administer; the daemon's own when absent.
@@ -79,6 +81,7 @@ impl Default for Config {
         let any = |port| SocketAddr::from(([0, 0, 0, 0], port));
         Self {
             data_dir: "/var/lib/clusterd".into(),
+            secrets_dir: "/run/clusterd/secrets".into(),
             socket: "/run/clusterd.sock".into(),
             socket_group: None,
             docker_socket: "/var/run/docker.sock".into(),

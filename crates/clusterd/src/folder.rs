@@ -9,6 +9,7 @@
 //! | `cluster.key`   | 0600 | managers: opens what the state holds sealed |
 //! | `view`          | 0600 | the agent's last view |
 //! | `raft/`         | 0700 | managers: log, vote and snapshots |
+//! | `configs/`      | 0700 | configs of containers, by task |
 //! | `edge/`         | 0700 | the edge's last picture and its socket |
 //! | `lock`          | 0600 | held by the one daemon that uses the folder |
 

@@ -2,6 +2,7 @@
 //! a node does that the cluster removed by itself.
 
 use crate::clock;
+use crate::files;
 use crate::host::Host;
 use crate::member::Member;
 use crate::serve::refusal;
@@ -89,6 +90,9 @@ async fn close(host: &Host, member: &Member) {
     // What could not be removed now bears the cluster's label, and is said.
     if let Err(why) = uninstall::remove_containers(&member.node.engine).await {
         warn!(why = format!("{why:#}"), "containers were left behind");
+    }
+    if let Err(why) = files::clear(&host.config) {
+        warn!(why = format!("{why:#}"), "files of containers were left behind");
     }
     uninstall::stop_edge(&host.folder);
     // The next edge here is another cluster's, or another node's, and has nothing to serve yet.

@@ -16,6 +16,7 @@ mod dial;
 mod edge;
 mod edge_process;
 mod facts;
+mod files;
 mod folder;
 mod host;
 mod leave;

@@ -3,6 +3,7 @@
 use crate::agenting::Agenting;
 use crate::config::Config;
 use crate::edge::EdgeLink;
+use crate::files::{self, Files};
 use crate::folder::{self, Folder, NodeFile};
 use crate::managing::Managing;
 use crate::node::Node;
@@ -68,7 +69,8 @@ impl Member {
         let (reports, outgoing) = mpsc::unbounded_channel();
         let agent = restore(&node)?;
         let tasks = &node.tasks;
-        let agenting = Agenting::start(agent, folder.clone(), node.engine.clone(), reports, tasks);
+        let (engine, files) = (node.engine.clone(), Files::new(Arc::clone(&node)));
+        let agenting = Agenting::start(agent, folder.clone(), engine, files, reports, tasks);
         if let Some(view) = agenting.views().borrow().as_ref() {
             node.learn(view.index, &view.nodes)?;
         }
@@ -159,7 +161,10 @@ fn start_managing_on(node: &Arc<Node>, log: consensus::Log, key: ClusterKey) {
 /// The agent as it was, its last view unconfirmed; a new one when there is nothing to go by.
 fn restore(node: &Node) -> anyhow::Result<Agent> {
     let file = node.file();
-    let settings = agent::Settings::from(&node.config.timers());
+    let settings = agent::Settings {
+        folders: files::folders(&node.config),
+        ..agent::Settings::from(&node.config.timers())
+    };
     let kept = folder::read_if_there(&node.folder.view())?;
     let snapshot = kept.and_then(|bytes| match api::decode::<Snapshot>(&bytes) {
         Ok(snapshot) => Some(snapshot),

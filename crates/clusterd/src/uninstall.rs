@@ -1,6 +1,7 @@
 //! Removing everything of the cluster from this host. The daemon must not be running.
 
 use crate::config::Config;
+use crate::files;
 use crate::folder::Folder;
 use agent::{Action, ActionResult, Container};
 use anyhow::bail;
@@ -25,6 +26,7 @@ pub(crate) async fn uninstall(config: &Config) -> anyhow::Result<()> {
         remove_containers(&engine).await?;
     }
     stop_edge(&folder);
+    files::clear(config)?;
     std::fs::remove_dir_all(&config.data_dir)?;
     info!("removed {}", config.data_dir.display());
     Ok(())

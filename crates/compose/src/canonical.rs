@@ -2,11 +2,11 @@
 //! in place and every path absolute, in a fixed order. It is what travels to the cluster, and reading it
 //! back gives the same project. `$` is doubled, so Docker Compose understands it the same way.
 
-use crate::canonical_engine;
 use crate::ends;
 use crate::mounts::short_only;
 use crate::scalar::{duration_text, milli_cpus_text};
 use crate::writer::{Map, Out, document, flag, list, number, pairs, text, words};
+use crate::{canonical_engine, canonical_files};
 use model::{
     ConstraintKey, ContainerSpec, Dependency, DependencyCondition, Engine, HealthCheck, Mode,
     Mount, MountSource, Placement, Port, PortMode, ProjectSpec, Protocol, Pull, Resources,
@@ -28,6 +28,7 @@ pub fn canonical(project: &ProjectSpec) -> String {
     top.put("networks", Map(networks.map(|n| (n.clone(), Out::Map(vec![]))).collect()).done());
     let volumes = project.volumes.iter().map(|(n, v)| (n.to_string(), volume(v))).collect();
     top.put("volumes", Map(volumes).done());
+    canonical_files::declared(&mut top, &project.contents);
     document(&top)
 }
 
@@ -153,6 +154,7 @@ fn container(out: &mut Map, spec: &ContainerSpec) {
     out.put("volumes", list(&long, |m| mount(m)));
     let short: Vec<&Mount> = spec.mounts.iter().filter(|m| short_only(m)).collect();
     out.put("tmpfs", list(&short, |m| tmpfs(m)));
+    canonical_files::handed(out, &spec.files);
     out.put("healthcheck", spec.healthcheck.as_ref().and_then(health));
     out.put("stop_signal", spec.stop_signal.as_deref().map(text));
     out.put("stop_grace_period", spec.stop_grace.map(|d| text(duration_text(d))));

@@ -20,6 +20,7 @@ pub(crate) fn read(r: &mut Reader<'_>, fields: &Fields<'_>, mounts: Vec<Mount>) 
         working_dir: r.text(fields, "working_dir"),
         hostname: own_hostname(r, fields),
         mounts,
+        files: Vec::new(),
         healthcheck: health::read(r, fields),
         stop_signal: r.value(fields, "stop_signal", signal),
         stop_grace: r.value(fields, "stop_grace_period", scalar::duration),

@@ -13,6 +13,7 @@ mod attach;
 mod build;
 mod canonical;
 mod canonical_engine;
+mod canonical_files;
 mod card;
 mod complaint;
 mod container;
@@ -57,6 +58,7 @@ pub use card::{Card, Finding, Standing};
 pub use complaint::{Complaint, Complaints, Severity, render};
 pub use keys::{Rule, rules};
 pub use reader::Read;
+pub use secrets::Contents;
 
 use complaint::{Log, shown};
 use files::Files;
@@ -137,6 +139,8 @@ pub struct Loaded {
     pub card: Card,
     /// Images that are to be made.
     pub builds: Vec<Build>,
+    /// What its secrets and configs hold that come from the deployer's files and variables.
+    pub contents: Contents,
 }
 
 /// What there is to say about the files of a project.
@@ -150,21 +154,23 @@ pub struct Report {
     pub card: Card,
     /// Images that are to be made.
     pub builds: Vec<Build>,
+    /// What its secrets and configs hold that come from the deployer's files and variables.
+    pub contents: Contents,
 }
 
 impl Report {
     /// The files are too broken for their keys to be looked at.
     fn without_project(log: Log) -> Self {
         let (complaints, card) = log.done();
-        Self { spec: None, complaints, card, builds: Vec::new() }
+        Self { spec: None, complaints, card, builds: Vec::new(), contents: Contents::default() }
     }
 }
 
 /// Reads a project. `Err` holds every error of the files, and the warnings, by place.
 pub fn load(input: Input<'_>) -> Result<Loaded, Complaints> {
-    let Report { spec, complaints, card, builds } = check(input);
+    let Report { spec, complaints, card, builds, contents } = check(input);
     match spec {
-        Some(spec) => Ok(Loaded { spec, remarks: complaints, card, builds }),
+        Some(spec) => Ok(Loaded { spec, remarks: complaints, card, builds, contents }),
         None => Err(Complaints(complaints)),
     }
 }
@@ -250,8 +256,9 @@ fn finish(mut reader: Reader<'_>, root: &Node, name: Option<ProjectName>) -> Rep
     }
     let failed = reader.log.failed();
     let builds = std::mem::take(&mut reader.builds);
+    let contents = std::mem::take(&mut reader.contents);
     let (complaints, card) = reader.log.done();
-    Report { spec: (!failed).then_some(spec), complaints, card, builds }
+    Report { spec: (!failed).then_some(spec), complaints, card, builds, contents }
 }
 
 /// What a variable holds, by the shell's environment and the files with variables. For the few variables that say

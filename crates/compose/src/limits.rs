@@ -1,8 +1,9 @@
 //! Every limit of reading Compose files, in one place. Those that other crates share are re-exported from the
-//! model: bytes of a file, services of a project, bytes of names and labels.
+//! model: bytes of a file, services of a project, bytes of names, labels, secrets and configs.
 
 pub(crate) use model::limits::{
-    COMPOSE_BYTES, LABEL_BYTES, LABELS, NAME_BYTES, SERVICES_PER_PROJECT,
+    COMPOSE_BYTES, CONTENT_BYTES, LABEL_BYTES, LABELS, NAME_BYTES, PROJECT_CONTENT_BYTES,
+    SERVICES_PER_PROJECT,
 };
 
 /// Compose files of one project: those given, those included, those extended from.

@@ -16,8 +16,7 @@ use std::sync::Arc;
 pub(crate) struct Known {
     pub(crate) networks: BTreeSet<String>,
     pub(crate) volumes: BTreeSet<VolumeName>,
-    pub(crate) secrets: BTreeSet<String>,
-    pub(crate) configs: BTreeSet<String>,
+    pub(crate) contents: secrets::AllDeclared,
 }
 
 /// Reads a merged and interpolated tree. What it returns is only good when nothing was logged as an error.
@@ -28,12 +27,12 @@ pub(crate) fn read(r: &mut Reader<'_>, root: &Node, name: ProjectName) -> Projec
     r.not_canonical(&top, &["include"]);
     let volumes = volumes(r, &top);
     let networks = networks(r, &top);
-    let secrets = secrets::declared(r, &top, "secrets");
-    let configs = secrets::declared(r, &top, "configs");
+    let contents = secrets::declared(r, &top);
     models(r, &top);
-    let known = Known { networks, volumes: volumes.keys().cloned().collect(), secrets, configs };
+    let known = Known { networks, volumes: volumes.keys().cloned().collect(), contents };
     let services = services(r, &top, root, &known);
-    ProjectSpec { name, services, volumes, source: String::new() }
+    let contents = secrets::settle(r, known.contents);
+    ProjectSpec { name, services, volumes, contents, source: String::new() }
 }
 
 /// The services that are wanted. The others are judged all the same, so that the report is whole.

@@ -9,9 +9,10 @@ use crate::files::Files;
 use crate::keys::{Section, Verdict, table};
 use crate::limits::{ITEMS, LABEL_BYTES, LABELS};
 use crate::profiles::Profiles;
+use crate::secrets::Contents;
 use crate::tree::{Entry, Node, Place, Value};
 use crate::words;
-use model::{ServiceName, Share};
+use model::{ContentKey, ServiceName, Share};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Reads a file that a Compose file names: `Ok(None)` when there is none, `Err` with the reason when it cannot
@@ -71,6 +72,10 @@ pub(crate) struct Reader<'a> {
     pub(crate) project: String,
     /// Images that are to be made.
     pub(crate) builds: Vec<Build>,
+    /// Secrets and configs that services which are wanted use.
+    pub(crate) handed: BTreeSet<ContentKey>,
+    /// What they hold.
+    pub(crate) contents: Contents,
     /// It stands inside of something that has been judged as a whole.
     judged: bool,
 }
@@ -89,6 +94,8 @@ impl<'a> Reader<'a> {
             shares: Vec::new(),
             project: String::new(),
             builds: Vec::new(),
+            handed: BTreeSet::new(),
+            contents: Contents::default(),
             judged: false,
         }
     }

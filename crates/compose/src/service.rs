@@ -58,7 +58,7 @@ pub(crate) fn read(
         ports::read(r, &fields, name, published)
     };
     sharing::volumes_from(r, &fields);
-    secrets::references(r, &fields, known);
+    container.files = secrets::files(r, &fields, &known.contents, &container.mounts);
     hooks::read(r, &fields);
     if let Some(image) = build::read(r, &fields, name, entry) {
         container.image.reference = image;

@@ -237,3 +237,47 @@ fn a_later_file_changes_an_earlier_one_and_both_are_named() {
         "{refused}"
     );
 }
+
+#[test]
+fn what_secrets_and_configs_hold_is_read_and_kept_apart_from_the_project() {
+    let text = "
+services:
+  a: {image: a, secrets: [file, variable], configs: [written, external]}
+  b: {image: b, profiles: [never], secrets: [unused]}
+secrets:
+  file: {file: ./token.bin}
+  variable: {environment: PASSWORD}
+  unused: {environment: NOT_SET}
+configs: {written: {content: plain}, external: {external: true}}
+";
+    let read = |path: &str| Ok((path == "token.bin").then(|| vec![0, 159, 146, 150]));
+    let input = |text: &str, password: &str| Input {
+        files: vec![SourceFile { name: "c.yml".into(), bytes: text.as_bytes().to_vec() }],
+        folder: "/srv/shop".into(),
+        environment: [("PASSWORD".to_owned(), password.to_owned())].into(),
+        read: &read,
+        ..Input::default()
+    };
+    let loaded = load(input(text, "hunter2")).unwrap();
+    let held: Vec<(String, Vec<u8>)> =
+        loaded.contents.0.iter().map(|(key, bytes)| (key.to_string(), bytes.clone())).collect();
+    let expected = [
+        ("secret file".to_owned(), vec![0, 159, 146, 150]),
+        ("secret variable".to_owned(), b"hunter2".to_vec()),
+    ];
+    assert_eq!(held, expected);
+    let shown = format!("{loaded:?}");
+    assert!(!shown.contains("hunter2") && !shown.contains("159, 146"), "{shown}");
+    assert!(!loaded.spec.source.contains("hunter2"));
+    assert!(parse_canonical(&loaded.spec.source, false).unwrap() == loaded.spec);
+
+    let long = "x".repeat(model::limits::CONTENT_BYTES + 1);
+    let refused = load(input(text, &long)).unwrap_err().to_string();
+    assert!(refused.contains("secret variable is larger than 500 KiB"), "{}", refused.len());
+    assert!(!refused.contains("xxx"));
+    let many: String = (0..5).map(|n| format!("  s{n}: {{environment: PASSWORD}}\n")).collect();
+    let many =
+        format!("services: {{a: {{image: a, secrets: [s0, s1, s2, s3, s4]}}}}\nsecrets:\n{many}");
+    let refused = load(input(&many, &long[1..])).unwrap_err().to_string();
+    assert!(refused.contains("larger than 2 MiB together"), "{refused}");
+}

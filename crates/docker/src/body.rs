@@ -1,7 +1,7 @@
 //! From the agent's description of a container to the engine's. Pure translation.
 
 use crate::settings;
-use agent::{Create, CreateMount, CreateMountSource};
+use agent::{Create, CreateFile, CreateMount, CreateMountSource};
 use bollard::models::{
     ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, HostConfigLogConfig, Mount,
     MountBindOptions, MountTmpfsOptions, MountType, MountVolumeOptions, NetworkingConfig,
@@ -92,7 +92,7 @@ fn host(create: &Create) -> HostConfig {
         ipc_mode: other(create, SharedPart::Ipc),
         pid_mode: other(create, SharedPart::Pid),
         volumes_from: Some(volumes_from(create)),
-        mounts: Some(create.mounts.iter().filter(|m| tmpfs(m).is_none()).map(mount).collect()),
+        mounts: Some(mounts(create)),
         tmpfs: Some(create.mounts.iter().filter_map(tmpfs).collect()),
         port_bindings: own_network.then(|| bindings(&create.ports)),
         // Restarts are the cluster's decision, never the engine's.
@@ -113,6 +113,22 @@ fn host(create: &Create) -> HostConfig {
         ..HostConfig::default()
     };
     settings::put(&spec.engine, host)
+}
+
+fn mounts(create: &Create) -> Vec<Mount> {
+    let plain = create.mounts.iter().filter(|m| tmpfs(m).is_none()).map(mount);
+    plain.chain(create.files.iter().map(file)).collect()
+}
+
+/// A file that the container is handed; as a mount, a missing one is an error.
+fn file(file: &CreateFile) -> Mount {
+    Mount {
+        typ: Some(MountType::BIND),
+        source: Some(file.path.clone()),
+        target: Some(file.target.clone()),
+        read_only: Some(true),
+        ..Mount::default()
+    }
 }
 
 fn mount(mount: &CreateMount) -> Mount {
@@ -285,6 +301,14 @@ mod tests {
             shares: vec![CreateShare { what, container: ContainerId("abc".into()) }],
             network,
             mounts: Vec::new(),
+            files: vec![CreateFile {
+                path: "/run/clusterd/secrets/1-0/0".into(),
+                content: model::ContentId { kind: model::ContentKind::Secret, version: "v".into() },
+                target: "/run/secrets/token".into(),
+                uid: 0,
+                gid: 0,
+                mode: 0o444,
+            }],
             ports: Vec::new(),
             grace: Duration::from_secs(10),
             log_driver: "json-file".into(),
@@ -300,6 +324,20 @@ mod tests {
         assert_eq!(host.network_mode.as_deref(), Some("container:abc"));
         assert_eq!(made.env, Some(vec!["CLUSTER_SLOT=1".to_owned()]));
         assert_eq!((made.hostname, made.networking_config, host.port_bindings), (None, None, None));
+    }
+
+    #[test]
+    fn files_are_mounted_to_be_read_only() {
+        let host = upon(SharedPart::Ipc).host_config.expect("there is one");
+        let mounts = host.mounts.expect("there are some");
+        let expected = Mount {
+            typ: Some(MountType::BIND),
+            source: Some("/run/clusterd/secrets/1-0/0".into()),
+            target: Some("/run/secrets/token".into()),
+            read_only: Some(true),
+            ..Mount::default()
+        };
+        assert_eq!(mounts, [expected]);
     }
 
     #[test]

@@ -5,6 +5,8 @@ use crate::error::Error;
 use crate::{random, text};
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
 use std::fmt;
 use zeroize::Zeroizing;
 
@@ -43,13 +45,29 @@ impl fmt::Debug for ClusterKey {
 
 /// Seals and opens with one cluster key.
 #[derive(Clone)]
-pub struct Sealer(XChaCha20Poly1305);
+pub struct Sealer {
+    cipher: XChaCha20Poly1305,
+    key: ClusterKey,
+}
 
 impl Sealer {
     /// A sealer with that key.
     pub fn new(key: &ClusterKey) -> Self {
         let cipher = XChaCha20Poly1305::new_from_slice(key.0.as_ref());
-        Self(cipher.expect("a cluster key has the length of a key of this cipher"))
+        let cipher = cipher.expect("a cluster key has the length of a key of this cipher");
+        Self { cipher, key: key.clone() }
+    }
+
+    /// A name for `plain` that tells nothing of it without the cluster key: HMAC-SHA-256 (RFC 2104), hexadecimal.
+    /// The same for the same purpose, on every manager.
+    pub fn digest(&self, plain: &[u8], purpose: &[u8]) -> String {
+        let keyed = |key: &[u8]| {
+            <Hmac<Sha256> as Mac>::new_from_slice(key).expect("HMAC takes keys of any length")
+        };
+        // Not the key that seals, but one that is made from it for this alone.
+        let own = keyed(self.key.0.as_ref()).chain_update(b"digest of ").chain_update(purpose);
+        let digest = keyed(&own.finalize().into_bytes()).chain_update(plain).finalize();
+        text::hex(&digest.into_bytes())
     }
 
     /// Seals `plain` for a purpose, such as `b"authority key"` or a token's role: what is sealed for one
@@ -61,7 +79,7 @@ impl Sealer {
         let context = context(purpose);
         let payload = Payload { msg: plain, aad: &context };
         let text = self
-            .0
+            .cipher
             .encrypt(&XNonce::from(nonce), payload)
             .expect("only more than 256 GiB are too much to seal");
         [&[FORMAT][..], &nonce, &text].concat()
@@ -74,7 +92,7 @@ impl Sealer {
         };
         let (nonce, text) = rest.split_first_chunk::<NONCE>().ok_or(Error::SealFormat)?;
         let context = context(purpose);
-        self.0
+        self.cipher
             .decrypt(&XNonce::from(*nonce), Payload { msg: text, aad: &context })
             .map(Zeroizing::new)
             .map_err(|_| Error::SealBroken)

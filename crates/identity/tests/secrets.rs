@@ -112,3 +112,15 @@ fn debug_output_shows_no_secret() {
     assert!(!shown.contains(&secret) && !shown.contains(key.encode().as_str()), "{shown}");
     assert!(shown.contains("redacted"));
 }
+
+#[test]
+fn a_digest_is_the_same_for_the_same_and_nothing_without_the_key() {
+    let key = ClusterKey::generate();
+    let (ours, restarted) = (Sealer::new(&key), Sealer::new(&key));
+    let digest = ours.digest(b"hunter2", b"secret");
+    assert_eq!(digest, restarted.digest(b"hunter2", b"secret"));
+    assert_eq!(digest.len(), 64);
+    assert_ne!(digest, ours.digest(b"hunter2", b"config"));
+    assert_ne!(digest, ours.digest(b"hunter3", b"secret"));
+    assert_ne!(digest, Sealer::new(&ClusterKey::generate()).digest(b"hunter2", b"secret"));
+}

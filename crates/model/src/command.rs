@@ -1,8 +1,9 @@
 //! Commands: everything that can ever change the state, and what comes back.
 
 use crate::{
-    Availability, ClusterId, Facts, NodeId, NodeName, ProjectName, ProjectSpec, Readiness,
-    RequestId, Role, ServiceId, ServiceName, Slot, TaskId, TaskStatus, Time, VolumeKey, WallTime,
+    Availability, ClusterId, Content, ContentId, ContentKey, ContentRefusal, CreateContent, Facts,
+    NodeId, NodeName, ProjectName, ProjectSpec, Readiness, RequestId, Role, ServiceId, ServiceName,
+    Slot, TaskId, TaskStatus, Time, VolumeKey, WallTime,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -60,6 +61,10 @@ pub enum Command {
         /// An odd number, at most `limits::VOTERS`.
         count: u32,
     },
+    /// The user makes a secret or config that no project owns.
+    CreateContent(CreateContent),
+    /// The user removes a secret or config that no project owns.
+    RemoveContent(ContentKey),
 }
 
 /// Founding a cluster.
@@ -151,6 +156,9 @@ pub struct Deploy {
     pub seen: Option<u64>,
     /// Registry logins, sealed with the cluster key, by registry host.
     pub logins: BTreeMap<String, Vec<u8>>,
+    /// What its secrets and configs hold, secrets sealed with the cluster key.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub contents: BTreeMap<ContentId, Content>,
 }
 
 /// The user wishes for other counts.
@@ -453,11 +461,14 @@ pub enum Refusal {
         /// The cluster's.
         needed: u32,
     },
+    /// It is about secrets or configs.
+    Content(ContentRefusal),
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Content(why) => why.fmt(f),
             Self::RequestTooOld => {
                 f.write_str("the request is too old; its outcome is not remembered any more")
             }

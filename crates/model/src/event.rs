@@ -1,8 +1,8 @@
 //! Events: what is worth a line, as a value. `State::apply` makes them, so every manager lists the same.
 
 use crate::{
-    Availability, NodeId, NodeName, ProjectName, Readiness, Role, ServiceName, TaskId, TaskState,
-    Time, VolumeKey, WallTime,
+    Availability, ContentKey, NodeId, NodeName, ProjectName, Readiness, Role, ServiceName, TaskId,
+    TaskState, Time, VolumeKey, WallTime,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -102,6 +102,13 @@ pub enum Event {
         /// After.
         to: u32,
     },
+    /// A secret or config that no project owns was made or removed.
+    Content {
+        /// Which.
+        key: ContentKey,
+        /// Made, not removed.
+        made: bool,
+    },
     /// A project's removal began.
     Removed {
         /// Its name.
@@ -184,6 +191,8 @@ impl fmt::Display for Event {
             Self::Scaled { project, service, from, to } => {
                 write!(f, "{project}/{service} scaled from {from} to {to}")
             }
+            Self::Content { key, made: true } => write!(f, "{key} made"),
+            Self::Content { key, made: false } => write!(f, "{key} removed"),
             Self::Removed { project } => write!(f, "{project} is being removed"),
             Self::Placed { replica, node, cause, .. } => {
                 write!(f, "{replica} placed on {node}: {cause}")

@@ -174,6 +174,10 @@ name!(
     VolumeName, "volume name", |b| b.is_ascii_uppercase() || b == b'.'
 );
 name!(
+    /// Name of a secret or of a config: of one in a Compose file, or of one that no project owns.
+    ContentName, "name of a secret or config", |b| b.is_ascii_uppercase() || b == b'.'
+);
+name!(
     /// Name of a node: what `clusterctl nodes` shows, by default the host's name. Dots are allowed.
     NodeName, "node name", |b| b.is_ascii_uppercase() || b == b'.'
 );

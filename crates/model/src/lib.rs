@@ -8,6 +8,7 @@
 
 mod apply;
 mod command;
+mod content;
 mod engine;
 mod event;
 mod ids;
@@ -24,6 +25,7 @@ mod time;
 mod view;
 
 pub use command::*;
+pub use content::*;
 pub use engine::*;
 pub use event::*;
 pub use ids::*;

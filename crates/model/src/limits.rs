@@ -38,6 +38,14 @@ pub const LABELS: usize = 256;
 pub const LABEL_BYTES: usize = 4_096;
 /// Bytes of one Compose file, and of the canonical document of a project.
 pub const COMPOSE_BYTES: usize = 1024 * 1024;
+/// Bytes of one secret or config.
+pub const CONTENT_BYTES: usize = 500 * 1024;
+/// Bytes of all secrets and configs that come with one project.
+pub const PROJECT_CONTENT_BYTES: usize = 2 * 1024 * 1024;
+/// Bytes of all secrets and configs of a cluster, each version counted once.
+pub const CLUSTER_CONTENT_BYTES: usize = 32 * 1024 * 1024;
+/// Secrets and configs that no project owns.
+pub const EXTERNALS: usize = 1_000;
 /// Bytes of the text of one reason, as an agent may report it.
 pub const REASON_BYTES: usize = 512;
 /// Bytes of one log entry.

@@ -1,6 +1,6 @@
 //! What a user wishes: projects, services and how their containers are made. Written by deploys only.
 
-use crate::{Engine, ProjectName, ServiceName, VolumeName};
+use crate::{ContentKey, ContentSource, Engine, GivenFile, ProjectName, ServiceName, VolumeName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -16,6 +16,9 @@ pub struct ProjectSpec {
     pub services: BTreeMap<ServiceName, Arc<ServiceSpec>>,
     /// Its named volumes.
     pub volumes: BTreeMap<VolumeName, VolumeSpec>,
+    /// Its secrets and configs, those that services use, and where what they hold comes from.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub contents: BTreeMap<ContentKey, ContentSource>,
     /// The canonical Compose document it was read from.
     pub source: String,
 }
@@ -176,6 +179,9 @@ pub struct ContainerSpec {
     pub hostname: Option<String>,
     /// Mounts, in the file's order.
     pub mounts: Vec<Mount>,
+    /// Secrets and configs that it is handed as files, in the file's order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<GivenFile>,
     /// Health check; `None` leaves the image's in force.
     pub healthcheck: Option<HealthCheck>,
     /// Signal that asks it to stop; the image's by default.

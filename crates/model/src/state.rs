@@ -5,9 +5,9 @@
 
 use crate::limits::TASKS_PER_NODE;
 use crate::{
-    ClusterId, JoinToken, Node, NodeId, NodeName, Outcome, Project, ProjectName, Readiness,
-    Recorded, RequestId, Role, Service, ServiceId, ServiceName, Slot, Task, TaskId, Time, Volume,
-    VolumeKey,
+    ClusterId, Content, ContentId, ContentKey, External, JoinToken, Node, NodeId, NodeName,
+    Outcome, Project, ProjectName, Readiness, Recorded, RequestId, Role, Service, ServiceId,
+    ServiceName, Slot, Task, TaskId, Time, Volume, VolumeKey,
 };
 use imbl::{OrdMap, OrdSet, Vector};
 use serde::{Deserialize, Serialize};
@@ -53,6 +53,12 @@ pub struct State {
     pub tasks: OrdMap<TaskId, Task>,
     /// Volumes that have a home.
     pub volumes: OrdMap<VolumeKey, Volume>,
+    /// What secrets and configs hold, as long as a spec or an external one refers to it.
+    #[serde(default, skip_serializing_if = "OrdMap::is_empty")]
+    pub contents: OrdMap<ContentId, Content>,
+    /// Secrets and configs that no project owns.
+    #[serde(default, skip_serializing_if = "OrdMap::is_empty")]
+    pub externals: OrdMap<ContentKey, External>,
     /// Remembered requests and what came of them.
     pub requests: OrdMap<RequestId, Outcome>,
     /// What happened lately, oldest first.

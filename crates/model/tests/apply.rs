@@ -305,6 +305,7 @@ fn of_two_admins_who_saw_the_same_generation_one_wins() {
             spec: project("shop", &[("web", service())]),
             seen: Some(seen),
             logins: BTreeMap::new(),
+            contents: BTreeMap::new(),
         })
     };
     assert!(matches!(log.apply(deploy(1)), Outcome::Accepted { generation: 2, .. }));

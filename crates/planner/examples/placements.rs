@@ -128,9 +128,18 @@ fn deploy(state: &mut State, services: usize, replicas: usize) {
         name: "bench".parse().expect("a valid name"),
         services: (0..services).map(named).collect(),
         volumes: BTreeMap::new(),
+        contents: BTreeMap::new(),
         source: String::new(),
     };
-    apply(state, Command::Deploy(Deploy { spec, seen: None, logins: BTreeMap::new() }));
+    apply(
+        state,
+        Command::Deploy(Deploy {
+            spec,
+            seen: None,
+            logins: BTreeMap::new(),
+            contents: BTreeMap::new(),
+        }),
+    );
 }
 
 /// Every task runs and is healthy, and was for long.

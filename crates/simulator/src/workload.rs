@@ -99,7 +99,12 @@ impl Workload {
         let mut spec = project_spec(&name, &document).expect("the documents made here are valid");
         let words = self.words[number].iter().map(String::as_str);
         amend(&mut spec, words).expect("the words made here are valid");
-        cluster.ask(Command::Deploy(Deploy { spec, seen: None, logins: BTreeMap::new() }));
+        cluster.ask(Command::Deploy(Deploy {
+            spec,
+            seen: None,
+            logins: BTreeMap::new(),
+            contents: BTreeMap::new(),
+        }));
     }
 
     /// The Compose file of a project.

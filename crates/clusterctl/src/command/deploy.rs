@@ -10,7 +10,7 @@ use crate::project::{self, Rejected, Sources};
 use crate::session::{Chosen, Session};
 use crate::wait::{Ending, Goal};
 use crate::{json, logins, retry, text, watch};
-use api::v1::{DeployReply, DeployRequest, NodeSummary, ServiceSummary};
+use api::v1::{DeployReply, DeployRequest, GivenContent, NodeSummary, ServiceSummary};
 use compose::Loaded;
 use model::{Mode, ProjectSpec, RestartCondition, ServiceSpec};
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,7 +35,7 @@ pub(crate) async fn run(session: &Session, words: Deploy) -> Result<(), Failure>
             // That took its time: the write that follows is stamped anew, on what was seen.
             chosen.stamp = Chosen::of(chosen.name.clone(), session.fresh().await?).stamp;
         }
-        deploy(session, &words, &loaded.spec, &chosen, logins).await?
+        deploy(session, &words, &loaded, &chosen, logins).await?
     };
     reply.remarks.iter().for_each(|remark| session.out.warn(&text::safe(remark)));
     let lines = if words.dry_run {
@@ -148,7 +148,7 @@ fn logins(session: &Session, words: &Deploy) -> Result<BTreeMap<String, Vec<u8>>
 async fn deploy(
     session: &Session,
     words: &Deploy,
-    spec: &ProjectSpec,
+    loaded: &Loaded,
     chosen: &Chosen,
     logins: BTreeMap<String, Vec<u8>>,
 ) -> Result<DeployReply, Failure> {
@@ -156,15 +156,27 @@ async fn deploy(
     retry::write(&session.cluster, chosen.stamp, async |mut client, id| {
         let request = DeployRequest {
             request: Some(id),
-            document: spec.source.clone(),
+            document: loaded.spec.source.clone(),
             seen: chosen.generation,
             allow_host: words.input.allow_host,
             logins: logins.clone(),
             dry_run: words.dry_run,
+            contents: given(loaded),
         };
         client.deploy(request).await
     })
     .await
+}
+
+/// What secrets and configs hold that were read here.
+fn given(loaded: &Loaded) -> Vec<GivenContent> {
+    let contents = loaded.contents.0.iter();
+    let given = contents.map(|(key, content)| GivenContent {
+        kind: key.kind.to_string(),
+        name: key.name.to_string(),
+        content: content.clone(),
+    });
+    given.collect()
 }
 
 /// What a deploy changed.

@@ -2,6 +2,7 @@
 
 mod build;
 mod check;
+mod contents;
 mod context;
 mod deploy;
 mod events;
@@ -21,6 +22,7 @@ use crate::failure::Failure;
 use crate::out::Out;
 use crate::session::Session;
 use clap::CommandFactory;
+use model::ContentKind;
 
 /// Does what was asked.
 pub(crate) async fn run(out: Out, args: Args) -> Result<(), Failure> {
@@ -37,7 +39,11 @@ pub(crate) async fn run(out: Out, args: Args) -> Result<(), Failure> {
         Command::Token(words) => token::run(&session()?, words).await,
         Command::Nodes(words) => nodes::run(&session()?, words.action).await,
         Command::Check(words) => check::check(out, &global, &words),
-        Command::Config(words) => check::config(out, &global, &words),
+        Command::Config(words) => match words.action {
+            Some(action) => contents::run(&session()?, ContentKind::Config, action).await,
+            None => check::config(out, &global, &words),
+        },
+        Command::Secret(action) => contents::run(&session()?, ContentKind::Secret, action).await,
         Command::Deploy(words) => deploy::run(&session()?, words).await,
         Command::Ls(words) => list::ls(&session()?, words).await,
         Command::Ps(words) => list::ps(&session()?, words).await,

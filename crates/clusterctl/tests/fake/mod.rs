@@ -20,6 +20,7 @@ pub(crate) struct Script {
     /// Requests of writes, as they came.
     pub(crate) scales: Vec<ScaleRequest>,
     pub(crate) deploys: Vec<DeployRequest>,
+    pub(crate) contents: Vec<GivenContent>,
     pub(crate) deploy_reply: DeployReply,
     pub(crate) write_reply: WriteReply,
     pub(crate) read: ReadInfo,
@@ -207,6 +208,30 @@ impl Admin for Fake {
     async fn set_voters(
         &self,
         _: Request<SetVotersRequest>,
+    ) -> Result<Response<WriteReply>, Status> {
+        self.answer(|s| s.write_reply.clone())
+    }
+
+    async fn contents(
+        &self,
+        _: Request<ContentsRequest>,
+    ) -> Result<Response<ContentsReply>, Status> {
+        let used_by = vec!["shop/web".into()];
+        let content = ContentSummary { name: "tls".into(), created_ms: 1, used_by };
+        self.answer(|s| ContentsReply { read: Some(s.read.clone()), contents: vec![content] })
+    }
+
+    async fn create_content(
+        &self,
+        request: Request<CreateContentRequest>,
+    ) -> Result<Response<WriteReply>, Status> {
+        self.set(|s| s.contents.extend(request.into_inner().content));
+        self.answer(|s| s.write_reply.clone())
+    }
+
+    async fn remove_content(
+        &self,
+        _: Request<RemoveContentRequest>,
     ) -> Result<Response<WriteReply>, Status> {
         self.answer(|s| s.write_reply.clone())
     }

@@ -1,5 +1,6 @@
 //! Deploying: the canonical document becomes a spec, each image is resolved once, then it is proposed.
 
+use crate::admin::contents;
 use crate::admin::write::{propose, scaled};
 use crate::managing::{Managing, SEAL_LOGIN};
 use crate::node::Node;
@@ -27,12 +28,13 @@ pub(crate) async fn deploy(
         .map_err(|complaints| Status::invalid_argument(complaints.to_string()))?;
     let remarks = resolve(node, managing, &mut spec, &message.logins).await?;
     spec.source = compose::canonical(&spec);
+    let contents = contents::settle(managing, &mut spec, message.contents)?;
     if message.dry_run {
         return Ok(v1::DeployReply { remarks, ..v1::DeployReply::default() });
     }
     let seal = |(host, login): (String, Vec<u8>)| (host, managing.sealer.seal(&login, SEAL_LOGIN));
     let logins = message.logins.into_iter().map(seal).collect();
-    let command = Command::Deploy(Deploy { spec, seen: Some(message.seen), logins });
+    let command = Command::Deploy(Deploy { spec, seen: Some(message.seen), logins, contents });
     let (index, outcome) = propose(managing, command, message.request).await?;
     let Outcome::Accepted { generation, scaled: counts, changed } = outcome else {
         return Err(Status::internal(format!("unexpected outcome {outcome:?}")));

@@ -1,5 +1,6 @@
 //! `Admin`: what people ask of the cluster. Each method checks that an administrator calls, and hands on.
 
+mod contents;
 mod deploy;
 mod inspect;
 mod logs;
@@ -165,6 +166,34 @@ impl Admin for AdminService {
     ) -> Result<Response<v1::WriteReply>, Status> {
         let (_, managing) = self.enter(&request)?;
         write::set_voters(&managing, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn contents(
+        &self,
+        request: Request<v1::ContentsRequest>,
+    ) -> Result<Response<v1::ContentsReply>, Status> {
+        let (node, managing) = self.enter(&request)?;
+        let message = request.into_inner();
+        let stale = message.read.is_some_and(|read| read.stale);
+        let reading = Reading::take(&node, &managing, stale).await;
+        let contents = contents::list(&reading.state, &message.kind)?;
+        Ok(Response::new(v1::ContentsReply { read: Some(reading.info), contents }))
+    }
+
+    async fn create_content(
+        &self,
+        request: Request<v1::CreateContentRequest>,
+    ) -> Result<Response<v1::WriteReply>, Status> {
+        let (_, managing) = self.enter(&request)?;
+        contents::create(&managing, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn remove_content(
+        &self,
+        request: Request<v1::RemoveContentRequest>,
+    ) -> Result<Response<v1::WriteReply>, Status> {
+        let (_, managing) = self.enter(&request)?;
+        contents::remove(&managing, request.into_inner()).await.map(Response::new)
     }
 
     async fn certify(

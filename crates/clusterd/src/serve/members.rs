@@ -3,7 +3,7 @@
 use crate::caller::{self, Right};
 use crate::managing::Managing;
 use crate::serve::limiter::Limiter;
-use crate::serve::{admit, refusal, watch};
+use crate::serve::{admit, contents, refusal, watch};
 use api::v1::{self, members_server::Members};
 use model::{
     Availability, Command, NodeId, Outcome, Refresh, RemoveNode, Report, SetNode, State, limits,
@@ -167,6 +167,16 @@ impl Members for MembersService {
         }
         let tasks = managing.log.state().tasks_on(node).filter(|t| t.holds()).count() as u32;
         Ok(Response::new(v1::DepartReply { tasks }))
+    }
+
+    async fn content(
+        &self,
+        request: Request<v1::ContentRequest>,
+    ) -> Result<Response<v1::ContentReply>, Status> {
+        let managing = self.managing()?;
+        let node = self.node.roster.node(&caller::of(&request), Right::Node)?;
+        let content = contents::hand_out(&managing, node, request.get_ref()).await?;
+        Ok(Response::new(v1::ContentReply { content }))
     }
 
     async fn key(

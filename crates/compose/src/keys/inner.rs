@@ -13,8 +13,8 @@ pub(super) const TOP: Table = &[
     ("services", Honoured),
     ("networks", Honoured),
     ("volumes", Honoured),
-    ("secrets", Harmless(UNUSED)),
-    ("configs", Harmless(UNUSED)),
+    ("secrets", Honoured),
+    ("configs", Honoured),
     ("models", Harmless(UNUSED)),
 ];
 
@@ -137,25 +137,32 @@ pub(super) const VOLUME: Table = &[
 
 const UNUSED: &str = "nothing is made of it until a service uses it";
 
+const NO_LABELS: &str = "labels of secrets and configs are shown nowhere";
+const NO_DRIVER: &str = "the cluster keeps secrets itself";
+const NO_TEMPLATE: &str = "placeholders in them would be handed on as they are";
+
 pub(super) const SECRET: Table = &[
-    ("name", Harmless(UNUSED)),
-    ("file", Harmless(UNUSED)),
-    ("environment", Harmless(UNUSED)),
-    ("external", Harmless(UNUSED)),
-    ("labels", Harmless(UNUSED)),
-    ("driver", Harmless(UNUSED)),
-    ("driver_opts", Harmless(UNUSED)),
-    ("template_driver", Harmless(UNUSED)),
+    ("name", Honoured),
+    ("file", Honoured),
+    ("environment", Honoured),
+    ("external", Honoured),
+    ("labels", Harmless(NO_LABELS)),
+    (
+        "driver",
+        Refused(NO_DRIVER, "make it by `clusterctl secret create`, and say `external: true`"),
+    ),
+    ("driver_opts", Harmless(NO_DRIVER)),
+    ("template_driver", Refused(NO_TEMPLATE, "write the values themselves")),
 ];
 
 pub(super) const CONFIG: Table = &[
-    ("name", Harmless(UNUSED)),
-    ("file", Harmless(UNUSED)),
-    ("environment", Harmless(UNUSED)),
-    ("content", Harmless(UNUSED)),
-    ("external", Harmless(UNUSED)),
-    ("labels", Harmless(UNUSED)),
-    ("template_driver", Harmless(UNUSED)),
+    ("name", Honoured),
+    ("file", Honoured),
+    ("environment", Honoured),
+    ("content", Honoured),
+    ("external", Honoured),
+    ("labels", Harmless(NO_LABELS)),
+    ("template_driver", Refused(NO_TEMPLATE, "write the values themselves")),
 ];
 
 pub(super) const MODEL: Table = &[

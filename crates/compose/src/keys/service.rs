@@ -6,8 +6,6 @@ use super::Verdict::{Emulated, Harmless, Honoured, Refused, Warned};
 const ONE_NETWORK: &str = "each project has one network per node for now";
 const ADDRESSES: &str = "addresses are given out by the node";
 const WINDOWS: &str = "it means something on Windows only; nodes run Linux";
-const NO_SECRETS: &str = "the cluster does not hand out secrets and configurations yet";
-const SECRETS_INSTEAD: &str = "put it into the image, the environment or a volume for now";
 const NOT_BUILT: &str = "the builder on this machine is not told of it";
 const NO_HOOKS: &str = "hooks are not run yet";
 const HOOKS_INSTEAD: &str = "do it in the container's entry point for now";
@@ -25,7 +23,7 @@ pub(super) const SERVICE: Table = &[
     ("cgroup", Honoured),
     ("cgroup_parent", Honoured),
     ("command", Honoured),
-    ("configs", Refused(NO_SECRETS, SECRETS_INSTEAD)),
+    ("configs", Honoured),
     (
         "container_name",
         Emulated(
@@ -102,7 +100,7 @@ pub(super) const SERVICE: Table = &[
     ("restart", Honoured),
     ("runtime", Honoured),
     ("scale", Honoured),
-    ("secrets", Refused(NO_SECRETS, SECRETS_INSTEAD)),
+    ("secrets", Honoured),
     ("security_opt", Honoured),
     ("shm_size", Honoured),
     ("stdin_open", Honoured),
@@ -265,11 +263,11 @@ pub(super) const ATTACHMENT: Table = &[
 ];
 
 pub(super) const REFERENCE: Table = &[
-    ("source", Refused(NO_SECRETS, SECRETS_INSTEAD)),
-    ("target", Refused(NO_SECRETS, SECRETS_INSTEAD)),
-    ("uid", Refused(NO_SECRETS, SECRETS_INSTEAD)),
-    ("gid", Refused(NO_SECRETS, SECRETS_INSTEAD)),
-    ("mode", Refused(NO_SECRETS, SECRETS_INSTEAD)),
+    ("source", Honoured),
+    ("target", Honoured),
+    ("uid", Honoured),
+    ("gid", Honoured),
+    ("mode", Honoured),
 ];
 
 pub(super) const CREDENTIAL: Table = &[

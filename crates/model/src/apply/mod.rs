@@ -3,6 +3,7 @@
 //! It cannot fail: what it does not do is [`Outcome::Refused`], decided from the state and the entry
 //! alone, so every manager refuses alike. One file per family of commands.
 
+mod contents;
 mod depends;
 mod nodes;
 mod projects;
@@ -62,6 +63,8 @@ impl State {
             Command::RemoveNode(c) => self.remove_node(now, c),
             Command::SetToken { role, token } => self.set_token(*role, token),
             Command::SetVoters { count } => self.set_voters(*count),
+            Command::CreateContent(c) => self.create_content(now, c),
+            Command::RemoveContent(c) => self.remove_content(now, c),
         };
         done.unwrap_or_else(Outcome::Refused)
     }

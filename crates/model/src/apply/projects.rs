@@ -19,6 +19,7 @@ impl State {
         self.refuse_limits(deploy)?;
         self.refuse_ports(deploy)?;
         depends::refuse(&deploy.spec.services)?;
+        self.refuse_contents(deploy)?;
         let counts = shares::counts(&deploy.spec.services, |service| {
             self.service(name, service).filter(|s| !s.global()).map(|s| s.scale)
         })?;
@@ -60,7 +61,12 @@ impl State {
             }
             scaled.extend(moved.map(|(from, to)| (service.clone(), from, to)));
         }
+        for id in project.services.values() {
+            self.drop_unused_specs(*id);
+        }
         self.projects.insert(name.clone(), project);
+        self.keep_contents(&deploy.contents);
+        self.collect_contents();
         Ok(Outcome::Accepted { generation, scaled, changed })
     }
 

@@ -11,11 +11,15 @@ type Applied = Result<Outcome, Refusal>;
 
 impl State {
     pub(super) fn change(&mut self, now: Now, changes: &[Change]) -> Outcome {
-        let (mut applied, mut position) = (0, 0);
+        let (mut applied, mut position, mut dropped) = (0, 0, false);
         for change in changes {
             if self.change_one(now, change, &mut position) {
                 applied += 1;
+                dropped |= matches!(change, Change::Forget { .. } | Change::Drop { .. });
             }
+        }
+        if dropped {
+            self.collect_contents();
         }
         Outcome::Planned { applied, dropped: changes.len() as u32 - applied }
     }
@@ -162,7 +166,7 @@ impl State {
         }
     }
 
-    fn drop_unused_specs(&mut self, id: ServiceId) {
+    pub(super) fn drop_unused_specs(&mut self, id: ServiceId) {
         let Some(service) = self.services.get(&id).filter(|s| s.specs.len() > 1) else { return };
         let used: imbl::OrdSet<u64> = self.tasks_of(id).map(|t| t.generation).collect();
         let in_use = |g: &u64| *g == service.generation || used.contains(g);

@@ -70,12 +70,18 @@ pub fn project(name: &str, services: &[(&str, ServiceSpec)]) -> ProjectSpec {
         name: name.parse().unwrap(),
         services: services.iter().map(|(n, s)| (n.parse().unwrap(), Arc::new(s.clone()))).collect(),
         volumes: BTreeMap::new(),
+        contents: BTreeMap::new(),
         source: String::new(),
     }
 }
 
 pub fn deploy(name: &str, services: &[(&str, ServiceSpec)]) -> Command {
-    Command::Deploy(Deploy { spec: project(name, services), seen: None, logins: BTreeMap::new() })
+    Command::Deploy(Deploy {
+        spec: project(name, services),
+        seen: None,
+        logins: BTreeMap::new(),
+        contents: BTreeMap::new(),
+    })
 }
 
 impl Log {

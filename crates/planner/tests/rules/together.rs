@@ -111,9 +111,15 @@ fn different_numbers_are_refused() {
         name: "shop".parse().unwrap(),
         services,
         volumes: std::collections::BTreeMap::new(),
+        contents: std::collections::BTreeMap::new(),
         source: String::new(),
     };
-    let deploy = Deploy { spec, seen: None, logins: std::collections::BTreeMap::new() };
+    let deploy = Deploy {
+        spec,
+        seen: None,
+        logins: std::collections::BTreeMap::new(),
+        contents: std::collections::BTreeMap::new(),
+    };
     match w.apply(Command::Deploy(deploy)) {
         Outcome::Refused(why) => assert_eq!(
             why.to_string(),

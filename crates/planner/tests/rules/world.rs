@@ -152,9 +152,11 @@ impl World {
             name: project.parse().unwrap(),
             services: services.clone(),
             volumes: BTreeMap::new(),
+            contents: BTreeMap::new(),
             source: String::new(),
         };
-        let deploy = Deploy { spec, seen: None, logins: BTreeMap::new() };
+        let deploy =
+            Deploy { spec, seen: None, logins: BTreeMap::new(), contents: BTreeMap::new() };
         let outcome = self.apply(Command::Deploy(deploy));
         assert!(matches!(outcome, Outcome::Accepted { .. }), "{outcome:?}");
     }

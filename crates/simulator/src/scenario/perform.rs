@@ -99,7 +99,12 @@ fn wish(cluster: &Cluster, verb: &str, args: &[&str], document: &str) -> Result<
         "deploy" => {
             let mut spec = project_spec(&project()?, document)?;
             amend(&mut spec, args[1..].iter().copied())?;
-            Ok(Command::Deploy(Deploy { spec, seen: None, logins: BTreeMap::new() }))
+            Ok(Command::Deploy(Deploy {
+                spec,
+                seen: None,
+                logins: BTreeMap::new(),
+                contents: BTreeMap::new(),
+            }))
         }
         "scale" => {
             let mut counts = BTreeMap::new();
