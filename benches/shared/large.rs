@@ -5,7 +5,7 @@ use model::{
     Placement, ProjectSpec, Report, Resources, RestartPolicy, Role, ServiceSpec, State, TaskState,
     TaskStatus, Time, UpdatePolicy, WallTime,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// How many nodes a large cluster has.
@@ -82,6 +82,7 @@ pub fn deploy(state: &mut State, services: usize, replicas: usize) {
         refers_to: Vec::new(),
         depends_on: Vec::new(),
         shares_with: Vec::new(),
+        once: None,
     });
     let named = |n| (format!("s{n}").parse().expect("a valid name"), Arc::clone(&spec));
     let spec = ProjectSpec {
@@ -98,6 +99,8 @@ pub fn deploy(state: &mut State, services: usize, replicas: usize) {
             seen: None,
             logins: BTreeMap::new(),
             contents: BTreeMap::new(),
+            powers: BTreeSet::new(),
+            grant: false,
         }),
     );
 }

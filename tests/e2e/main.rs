@@ -9,14 +9,16 @@ mod basics;
 mod cluster;
 mod daemons;
 mod engines;
+mod hooks;
 mod hosts;
 mod joining;
 mod look;
 mod ordering;
 mod quiet;
 mod refusals;
-mod stacks;
+mod running;
 mod secrets;
+mod stacks;
 mod trust;
 mod volumes;
 mod waiting;
@@ -54,6 +56,7 @@ fn calm(shared: &Shared) -> Vec<Trial> {
         shared.test("listings_are_sane_and_their_json_parses", basics::listings),
         shared.test("logs_are_merged_and_followed", basics::logs_are_merged_and_followed),
         shared.test("exec_runs_inside", basics::exec_runs_inside),
+        shared.test("run_gives_output_and_exit_code", running::run_gives_output_and_exit_code),
         shared.test("logs_are_calm", quiet::calm_logs),
         shared.test("a_release_drops_no_request", basics::a_release_drops_no_request),
         shared.test("image_missing_is_refused", refusals::image_missing),
@@ -68,6 +71,7 @@ fn calm(shared: &Shared) -> Vec<Trial> {
         shared.test("services_start_in_order", ordering::services_start_in_order),
         shared.test("what_is_built_runs_everywhere", stacks::what_is_built_runs_everywhere),
         shared.test("a_job_completes", ordering::a_job_completes),
+        shared.test("commands_around_a_container", hooks::commands_around_a_container),
         shared.test("constraints_follow_labels", waiting::constraints_follow_labels),
         shared.test("fault_32_crash_loop_backs_off", waiting::fault_32_crash_loop),
         shared.test("host_ports_spread_and_wait", waiting::host_ports),
@@ -112,6 +116,7 @@ fn stormy(shared: &Shared) -> Vec<Trial> {
         shared.test("fault_06_leader_host_cut", hosts::fault_06_leader_host_cut),
         shared.test("order_survives_the_leader", ordering::order_survives_the_leader),
         shared.test("a_group_moves_together", ordering::a_group_moves_together),
+        shared.test("pre_start_is_run_once", hooks::pre_start_is_run_once),
         shared.test("fault_07_deaf_leader", hosts::fault_07_deaf_leader),
         shared
             .test("fault_08_broken_link_moves_nothing", hosts::fault_08_broken_link_moves_nothing),

@@ -75,6 +75,26 @@ pub(crate) fn attack_13_host_access(cluster: &Cluster) -> Verdict {
         admin.deploy(v1::DeployRequest { document, ..v1::DeployRequest::default() }).await
     })?;
     assert!(said.is_err(), "a daemon believes a document");
+    policy_is_the_clusters(cluster)
+}
+
+/// A policy lets the project through, from any host and without a flag, until it is revoked.
+fn policy_is_the_clusters(cluster: &Cluster) -> Verdict {
+    let text = project("handed", "privileged: true");
+    let grant = "clusterctl policy grant -p handed privileged";
+    refused(cluster, &text, &[], &["docker-compose.yml:5:5", grant])?;
+    cluster.say(2, &["policy", "grant", "-p", "handed", "privileged"])?;
+    let said = cluster.say(3, &["policy", "show", "-p", "handed"])?.stdout;
+    assert_eq!(said, "handed  privileged\n");
+    cluster.deploy_text(1, &text, &[])?.ok()?;
+    let more = project("handed", "privileged: true\npid: host");
+    let done = cluster.deploy_text(1, &more, &[])?;
+    let words = ["docker-compose.yml:6:5", "clusterctl policy grant -p handed pid"];
+    assert_eq!(done.code, Some(1), "{}{}", done.stdout, done.stderr);
+    assert!(words.iter().all(|w| done.stderr.contains(w)), "{}", done.stderr);
+    cluster.undeploy(1, "handed")?;
+    cluster.say(1, &["policy", "revoke", "-p", "handed", "privileged"])?;
+    refused(cluster, &text, &[], &[grant])?;
     Ok(())
 }
 

@@ -1,10 +1,10 @@
 //! What the engine is to do, as plain data: every name and number is in it, so that no meaningful choice
 //! is left for whoever executes it.
 
-use crate::ContainerId;
+use crate::{ContainerId, HookStage};
 use model::{
-    ClusterId, ContentId, Login, MountOptions, Port, ProjectName, ServiceSpec, SharedPart, TaskId,
-    VolumeKey, VolumeName, VolumeSpec,
+    ClusterId, ContentId, Hook, Login, MountOptions, Port, ProjectName, ServiceSpec, SharedPart,
+    TaskId, VolumeKey, VolumeName, VolumeSpec,
 };
 use std::collections::BTreeMap;
 use std::fmt;
@@ -39,6 +39,31 @@ pub enum Action {
         task: TaskId,
         /// The container.
         container: ContainerId,
+    },
+    /// Get a command ready to be run inside a container, without running it.
+    PrepareHook {
+        /// Its task.
+        task: TaskId,
+        /// The container.
+        container: ContainerId,
+        /// When it is run.
+        stage: HookStage,
+        /// The command.
+        hook: Arc<Hook>,
+    },
+    /// Run a command that was got ready, or wait for it where it runs already: it is run once, however
+    /// often this is asked.
+    RunHook {
+        /// Its task.
+        task: TaskId,
+        /// The container.
+        container: ContainerId,
+        /// When it is run.
+        stage: HookStage,
+        /// What the engine calls the command that was got ready.
+        exec: String,
+        /// How long it may take.
+        limit: Duration,
     },
     /// Ask a container's process to end, with the signal the container was made with, and kill it after
     /// the grace.
@@ -89,6 +114,8 @@ pub enum Action {
 pub enum Subject {
     /// A task and its container.
     Task(TaskId),
+    /// A command inside a task's container.
+    Hook(TaskId),
     /// A volume.
     Volume(VolumeKey),
     /// A project's network.
@@ -106,6 +133,10 @@ pub enum Kind {
     Start,
     /// [`Action::Inspect`]
     Inspect,
+    /// [`Action::PrepareHook`]
+    PrepareHook,
+    /// [`Action::RunHook`]
+    RunHook,
     /// [`Action::Stop`]
     Stop,
     /// [`Action::Kill`]
@@ -129,6 +160,7 @@ impl Action {
             | Self::Stop { task, .. }
             | Self::Kill { task, .. }
             | Self::Remove { task, .. } => Subject::Task(*task),
+            Self::PrepareHook { task, .. } | Self::RunHook { task, .. } => Subject::Hook(*task),
             Self::RemoveVolume { volume, .. } => Subject::Volume(volume.clone()),
             Self::RemoveNetwork { project, .. } => Subject::Network(project.clone()),
         }
@@ -141,6 +173,8 @@ impl Action {
             Self::Create(_) => Kind::Create,
             Self::Start { .. } => Kind::Start,
             Self::Inspect { .. } => Kind::Inspect,
+            Self::PrepareHook { .. } => Kind::PrepareHook,
+            Self::RunHook { .. } => Kind::RunHook,
             Self::Stop { .. } => Kind::Stop,
             Self::Kill { .. } => Kind::Kill,
             Self::Remove { .. } => Kind::Remove,
@@ -149,11 +183,21 @@ impl Action {
         }
     }
 
+    /// For a command inside a container: when it is run.
+    pub(crate) fn stage(&self) -> Option<HookStage> {
+        match self {
+            Self::PrepareHook { stage, .. } | Self::RunHook { stage, .. } => Some(*stage),
+            _ => None,
+        }
+    }
+
     /// The container it is about, where there is one already.
     pub fn container(&self) -> Option<&ContainerId> {
         match self {
             Self::Start { container, .. }
             | Self::Inspect { container, .. }
+            | Self::PrepareHook { container, .. }
+            | Self::RunHook { container, .. }
             | Self::Stop { container, .. }
             | Self::Kill { container, .. }
             | Self::Remove { container, .. } => Some(container),
@@ -169,6 +213,10 @@ impl fmt::Display for Action {
             Self::Create(create) => write!(f, "create {}", create.name),
             Self::Start { task, .. } => write!(f, "start the container of task {task}"),
             Self::Inspect { task, .. } => write!(f, "look at the container of task {task}"),
+            Self::PrepareHook { task, stage, .. } => {
+                write!(f, "get {stage} of task {task} ready")
+            }
+            Self::RunHook { task, stage, .. } => write!(f, "run {stage} of task {task}"),
             Self::Stop { task, .. } => write!(f, "stop the container of task {task}"),
             Self::Kill { task, .. } => write!(f, "kill the container of task {task}"),
             Self::Remove { task, .. } => write!(f, "remove the container of task {task}"),
@@ -183,6 +231,8 @@ impl fmt::Display for Action {
 pub struct Create {
     /// The task it is.
     pub task: TaskId,
+    /// Which step before the start of the task's own container it is, if it is not that one.
+    pub step: Option<usize>,
     /// Name of the container.
     pub name: String,
     /// The image: by digest or id where it was resolved, else as written.

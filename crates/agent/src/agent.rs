@@ -91,6 +91,11 @@ impl Agent {
                     record.restarts_in_place = restarts;
                 }
             }
+            for (task, progress) in snapshot.hooks {
+                if let Some(record) = agent.records.get_mut(&task) {
+                    record.hooks = progress;
+                }
+            }
         }
         agent
     }
@@ -99,7 +104,10 @@ impl Agent {
     pub fn snapshot(&self) -> Option<Snapshot> {
         let restarts = self.records.iter().filter(|(_, r)| r.restarts_in_place > 0);
         let restarts = restarts.map(|(id, r)| (*id, r.restarts_in_place)).collect();
-        self.view.as_ref().map(|view| Snapshot::new(view, restarts))
+        let hooked = self.records.iter().filter(|(_, r)| r.hooks.started > 0);
+        let hooked = hooked.filter(|(_, r)| !r.assignment.spec.container.hooks.is_default());
+        let hooks: Vec<_> = hooked.map(|(id, r)| (*id, r.hooks.clone())).collect();
+        self.view.as_ref().map(|view| Snapshot::new(view, restarts, hooks))
     }
 
     /// The newest view, confirmed or not.
@@ -204,6 +212,7 @@ impl Agent {
         // A container that is an orphan from now on is cleared away without delay.
         for gone in self.records.keys().filter(|id| !ids.contains(id)) {
             self.backoff.remove(&Subject::Task(*gone));
+            self.backoff.remove(&Subject::Hook(*gone));
         }
         self.records.retain(|id, _| ids.contains(id));
         for assignment in &view.tasks {

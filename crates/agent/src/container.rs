@@ -29,6 +29,9 @@ pub struct Container {
     pub task: TaskId,
     /// The project it says it belongs to.
     pub project: ProjectName,
+    /// Which step before the start of the task's own container it is, counted from 1 as in the file; the
+    /// task's own container where absent.
+    pub step: Option<usize>,
     /// Digest of the spec it was made from.
     pub digest: String,
     /// Where it is in its life.

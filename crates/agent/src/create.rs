@@ -22,6 +22,8 @@ pub mod label {
     pub const SERVICE: &str = "cluster.service";
     /// The slot.
     pub const SLOT: &str = "cluster.slot";
+    /// Which step before the start of the task's own container it is; on containers of such steps only.
+    pub const STEP: &str = "cluster.step";
     /// Digest of the spec, 16 hexadecimal digits.
     pub const DIGEST: &str = "cluster.digest";
     /// The volume's name in the file; on volumes only.
@@ -42,6 +44,7 @@ pub fn create(cluster: &ClusterId, assignment: &Assignment, folders: &Folders) -
     let (log_driver, log_options) = logging(spec);
     Create {
         task: assignment.task,
+        step: None,
         name: template::name(assignment),
         image: image(assignment),
         hostname: match &container.hostname {

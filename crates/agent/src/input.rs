@@ -70,6 +70,16 @@ pub struct Observation {
 pub enum ActionResult {
     /// It was done. For an action on a container: the container as it is now, `None` when there is none.
     Done(Option<Container>),
+    /// A command is ready to be run, under this name: the answer to a `PrepareHook` only.
+    Prepared(String),
+    /// A command inside a container ended, while the container's own process went on: the answer to a
+    /// `RunHook` only.
+    Ended {
+        /// Exit code; absent when nobody knows it any more, or when it took too long.
+        code: Option<i64>,
+        /// The end of what it wrote, at most `limits::HOOK_OUTPUT_BYTES`.
+        output: String,
+    },
     /// The image is not on this node: the answer to a `Create` only.
     NoImage,
     /// It failed, and may succeed later.

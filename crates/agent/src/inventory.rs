@@ -83,8 +83,18 @@ impl Inventory {
         self.memory.get(id).copied().unwrap_or(0)
     }
 
-    /// Containers of a task, in order of identity.
+    /// Containers of a task, in order of identity; those of steps before its start are not among them.
     pub(crate) fn of(&self, task: TaskId) -> impl Iterator<Item = &Container> {
+        self.all_of(task).filter(|c| c.step.is_none())
+    }
+
+    /// Containers of the steps before a task's start.
+    pub(crate) fn steps_of(&self, task: TaskId) -> impl Iterator<Item = &Container> {
+        self.all_of(task).filter(|c| c.step.is_some())
+    }
+
+    /// Both.
+    pub(crate) fn all_of(&self, task: TaskId) -> impl Iterator<Item = &Container> {
         self.by_task.get(&task).into_iter().flat_map(BTreeMap::values)
     }
 

@@ -11,8 +11,10 @@
 
 mod action;
 mod agent;
+mod before;
 mod container;
 mod create;
+mod hooks;
 mod input;
 mod inventory;
 mod output;
@@ -30,6 +32,7 @@ pub use action::{
 pub use agent::Agent;
 pub use container::{Container, ContainerId, Health, Phase};
 pub use create::{create, label, network_name, volume_name};
+pub use hooks::{HookStage, Progress};
 pub use input::{ActionResult, Input, Observation};
 pub use output::{Event, Output};
 pub use settings::{Folders, Settings};

@@ -16,6 +16,8 @@ pub enum Output {
         /// What was observed.
         report: Report,
     },
+    /// Write [`crate::Agent::snapshot`] to the disk before anything that follows is done.
+    Keep,
     /// Ask the engine for everything, and bring back `Input::Observed`, or `Input::Engine` when it does
     /// not answer.
     Resync,
@@ -56,6 +58,13 @@ pub enum Event {
     },
     /// The engine answers again.
     EngineBack,
+    /// A command before the stop of a container failed; the stop goes on.
+    HookFailed {
+        /// The task.
+        task: TaskId,
+        /// What became of it.
+        reason: String,
+    },
     /// An action failed.
     ActionFailed {
         /// What it was about.
@@ -80,6 +89,7 @@ impl fmt::Display for Event {
                 write!(f, "container {container} of task {task}, which is not ours, is to go")
             }
             Self::EngineOut { reason } => write!(f, "the engine does not answer: {reason}"),
+            Self::HookFailed { task, reason } => write!(f, "task {task}: {reason}"),
             Self::EngineBack => f.write_str("the engine answers again"),
             Self::ActionFailed { action, reason, again } => {
                 write!(f, "{action}: {reason}{}", if *again { "; trying again" } else { "" })

@@ -1,6 +1,7 @@
 //! What the end of an action does: what is known afterwards, when it is tried again, when given up.
 
 use crate::agent::Backoff;
+use crate::hooks;
 use crate::task::{ImageHere, Start, doubled, local_only};
 use crate::{Action, ActionResult, Agent, Container, Event, Kind, Output, Subject};
 use model::{Pull, TaskId, Time};
@@ -20,6 +21,12 @@ impl Agent {
         self.under_way.remove(&subject);
         match result {
             ActionResult::Done(container) => self.succeeded(now, action, container, out),
+            ActionResult::Prepared(exec) => self.hook_prepared(action, exec, out),
+            ActionResult::Ended { code, output } => {
+                let stage = action.stage();
+                let failure = stage.and_then(|stage| hooks::failure(stage, code, &output));
+                self.hook_ended(action, failure, out);
+            }
             ActionResult::NoImage => self.no_image(now, action, out),
             ActionResult::Again(reason) => self.failed(now, action, reason, out),
             ActionResult::Never(reason) => self.hopeless(now, action, reason, out),
@@ -46,12 +53,17 @@ impl Agent {
         match (action, container) {
             (Action::RemoveVolume { volume, .. }, _) => self.reports.deleted(volume.clone()),
             (Action::RemoveNetwork { project, .. }, _) => self.inventory.network_removed(project),
-            (Action::Pull { task, .. }, _) => self.image_is(*task, ImageHere::Pulled),
+            (Action::Pull { .. }, _) => self.image_is(action, ImageHere::Pulled),
             (Action::Start { task, .. }, Some(c)) => {
                 self.count_restart(*task, out);
                 self.inventory.replace(c);
             }
-            (_, Some(c)) => self.inventory.replace(c),
+            (_, Some(c)) => {
+                if action.kind() == Kind::Create && self.of_step(action) {
+                    self.image_is(action, ImageHere::Unknown);
+                }
+                self.inventory.replace(c);
+            }
             (_, None) => action.container().into_iter().for_each(|id| self.inventory.remove(id)),
         }
         match phase_fits {
@@ -74,16 +86,20 @@ impl Agent {
         out.push(Output::Event(Event::RestartedInPlace { task, count }));
     }
 
-    fn image_is(&mut self, task: TaskId, image: ImageHere) {
+    /// Notes what an action says of the image that it is about.
+    fn image_is(&mut self, action: &Action, image: ImageHere) {
+        let of_step = self.of_step(action);
+        let Subject::Task(task) = action.subject() else { return };
         if let Some(record) = self.records.get_mut(&task) {
-            record.image = image;
+            *(if of_step { &mut record.step_image } else { &mut record.image }) = image;
         }
     }
 
     fn no_image(&mut self, now: Time, action: &Action, out: &mut Vec<Output>) {
         let Action::Create(create) = action else { return };
-        let Some(record) = self.records.get_mut(&create.task) else { return };
-        let image = &record.assignment.spec.container.image;
+        let Some(record) = self.records.get(&create.task) else { return };
+        let known = if create.step.is_some() { record.step_image } else { record.image };
+        let image = &create.spec.container.image;
         let shown = &image.reference;
         if image.pull == Pull::Never {
             let reason = format!("image {shown} is not on this node, and is never to be pulled");
@@ -93,12 +109,12 @@ impl Agent {
                 "image {shown} is not on this node, and no registry knows the one that was deployed; bring it with `clusterctl image load`"
             );
             self.hopeless(now, action, reason, out);
-        } else if record.image == ImageHere::Pulled {
-            record.image = ImageHere::Missing;
-            let reason = format!("image {shown} was pulled, and is gone again");
-            self.failed(now, action, reason, out);
         } else {
-            record.image = ImageHere::Missing;
+            self.image_is(action, ImageHere::Missing);
+            if known == ImageHere::Pulled {
+                let reason = format!("image {shown} was pulled, and is gone again");
+                self.failed(now, action, reason, out);
+            }
         }
     }
 
@@ -120,6 +136,10 @@ impl Agent {
     /// An action failed for good: so did its task, when it was on its way up. Anything else is tried again
     /// in a while: a container to be stopped must not be left running because the engine said no once.
     fn hopeless(&mut self, now: Time, action: &Action, reason: String, out: &mut Vec<Output>) {
+        if let Some(stage) = action.stage() {
+            let failure = format!("{stage} cannot be run: {reason}");
+            return self.hook_ended(action, Some(failure), out);
+        }
         let up = self.is_way_up(action);
         if up {
             // What follows is of another kind, and need not wait.
@@ -145,7 +165,7 @@ impl Agent {
     /// Whether an action is on the way to a first start. A restart in place is not.
     fn is_way_up(&self, action: &Action) -> bool {
         match action {
-            Action::Pull { .. } | Action::Create(_) => true,
+            Action::Pull { .. } | Action::Create(_) | Action::PrepareHook { .. } => true,
             Action::Start { task, .. } => {
                 self.records.get(task).is_some_and(|r| r.start == Start::First)
             }

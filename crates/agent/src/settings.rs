@@ -23,6 +23,10 @@ pub struct Settings {
     /// How long a replica behind a published port is left running after it was told to stop, so that
     /// every edge has heard of it before the process has.
     pub linger: Duration,
+    /// How long one command after the start of a container may take.
+    pub hook: Duration,
+    /// What a container has left of its grace at least once the commands before its stop are over.
+    pub last_grace: Duration,
     /// Memory in use, when nothing else changed, is reported at most this often.
     pub memory_every: Duration,
     /// A lost report is sent again after this.
@@ -57,6 +61,8 @@ impl From<&Timers> for Settings {
             pulls: 2,
             starts: 16,
             linger: timers.beat,
+            hook: Duration::from_secs(3600),
+            last_grace: Duration::from_secs(1),
             memory_every: Duration::from_secs(30),
             report_retry: Duration::from_millis(500),
             report_timeout: Duration::from_secs(5),

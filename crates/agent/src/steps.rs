@@ -2,13 +2,15 @@
 //! that was missed once is missed for good.
 
 use crate::agent::Engine;
+use crate::before::{self, Before};
 use crate::create::{create, image, network_name};
 use crate::task::{Record, Sight, Start, Step};
 use crate::{
-    Action, Agent, Container, Create, CreateShare, Event, Kind, Output, Subject, volume_name,
+    Action, Agent, Container, Create, CreateShare, Event, Kind, Output, Phase, Subject, volume_name,
 };
 use model::{ProjectName, TaskId, Time, VolumeKey};
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// Failed attempts to stop a container politely, after which it is killed.
 const POLITE_STOPS: u32 = 2;
@@ -26,6 +28,7 @@ impl Agent {
         for record in self.records.values() {
             times.push(record.stop_at(&self.settings));
             times.extend(record.restart_at(&self.settings));
+            times.extend(record.held_until());
         }
         // What lies behind has been acted upon already.
         times.into_iter().filter(|at| *at > self.now).min()
@@ -36,6 +39,7 @@ impl Agent {
         self.notice_isolation(now, out);
         if self.engine == Engine::Listed {
             self.act_on_tasks(now, out);
+            self.act_on_hooks(now, out);
             if self.confirmed(now) {
                 self.clear_orphans(now, out);
                 self.delete_volumes(now, out);
@@ -62,8 +66,13 @@ impl Agent {
         let Sight { confirmed, isolated, .. } = self.sight(now);
         let sight = Sight { now, confirmed, isolated, settings: &self.settings };
         for (id, record) in &mut self.records {
-            if !self.under_way.contains_key(&Subject::Task(*id)) {
+            // While a step before its start runs, its own container has nothing to say.
+            let in_step = self.inventory.steps_of(*id).any(Container::running);
+            if !in_step && !self.under_way.contains_key(&Subject::Task(*id)) {
                 record.observe(sight, self.inventory.keeper(*id));
+                if let Some(reason) = self.inventory.steps_of(*id).find_map(before::failed) {
+                    record.fail(reason);
+                }
             }
         }
     }
@@ -77,12 +86,17 @@ impl Agent {
     }
 
     /// Whether an action on a subject may begin.
-    fn idle(&self, now: Time, subject: &Subject) -> bool {
+    pub(crate) fn idle(&self, now: Time, subject: &Subject) -> bool {
         let waits = self.backoff.get(subject).is_some_and(|b| now < b.until);
-        !waits && !self.under_way.contains_key(subject)
+        !waits && !self.is_busy(subject)
     }
 
-    fn begin(&mut self, action: Action, out: &mut Vec<Output>) {
+    /// Whether an action on a subject is under way.
+    pub(crate) fn is_busy(&self, subject: &Subject) -> bool {
+        self.under_way.contains_key(subject)
+    }
+
+    pub(crate) fn begin(&mut self, action: Action, out: &mut Vec<Output>) {
         self.under_way.insert(action.subject(), action.kind());
         out.push(Output::Do(action));
     }
@@ -108,6 +122,9 @@ impl Agent {
         let Some(record) = self.records.get_mut(&id) else { return };
         match action.kind() {
             Kind::Pull => record.preparing(),
+            Kind::Create if matches!(action, Action::Create(create) if create.step.is_some()) => {
+                record.preparing();
+            }
             // Not looked up when it ends: by then its own start has been seen.
             Kind::Start => record.start = if ran { Start::Again } else { Start::First },
             _ => {}
@@ -127,13 +144,18 @@ impl Agent {
         let task = record.assignment.task;
         let sight = self.sight(now);
         let keeper = self.inventory.keeper(task);
-        if let Some(missing) = self.inventory.of(task).find(|c| self.inventory.is_missing(&c.id)) {
+        if let Some(missing) =
+            self.inventory.all_of(task).find(|c| self.inventory.is_missing(&c.id))
+        {
             return Some(Action::Inspect { task, container: missing.id.clone() });
         }
         if let (true, Some(kept)) = (sight.confirmed, keeper)
             && let Some(surplus) = self.inventory.of(task).find(|c| c.id != kept.id)
         {
             return Some(self.away_with(surplus));
+        }
+        if let Some(step) = self.vain_step(record) {
+            return Some(self.stop(step, step.grace));
         }
         match record.next(sight, keeper)? {
             Step::Pull => Some(Action::Pull {
@@ -146,13 +168,27 @@ impl Agent {
                 let container = create(&self.cluster, &record.assignment, &self.settings.folders);
                 Some(Action::Create(Box::new(Create { shares, ..container })))
             }
-            Step::Start => keeper.map(|c| Action::Start { task, container: c.id.clone() }),
-            Step::Stop => keeper.map(|c| self.stop(c)),
+            Step::Start => {
+                let own = keeper?;
+                let before = match own.phase {
+                    Phase::Created => self.before_start(record, own),
+                    _ => Before::Over,
+                };
+                match before {
+                    Before::Over => Some(Action::Start { task, container: own.id.clone() }),
+                    Before::Do(action) => Some(*action),
+                    Before::Wait => None,
+                }
+            }
+            Step::Stop => keeper.map(|c| {
+                let grace = record.grace_left(now, &self.settings, c.grace);
+                self.stop(c, grace)
+            }),
         }
     }
 
     /// The containers that a task is built upon; `None` until all are there.
-    fn built_upon(&self, record: &Record) -> Option<Vec<CreateShare>> {
+    pub(crate) fn built_upon(&self, record: &Record) -> Option<Vec<CreateShare>> {
         let shares = record.assignment.shares.iter().map(|used| {
             let container = self.inventory.keeper(used.of?)?;
             Some(CreateShare { what: used.what, container: container.id.clone() })
@@ -160,8 +196,8 @@ impl Agent {
         shares.collect()
     }
 
-    fn stop(&self, container: &Container) -> Action {
-        let Container { task, grace, .. } = *container;
+    fn stop(&self, container: &Container, grace: Duration) -> Action {
+        let task = container.task;
         let container = container.id.clone();
         let failures = self.backoff.get(&Subject::Task(task)).map_or(0, |b| b.failures);
         if failures < POLITE_STOPS {
@@ -173,7 +209,7 @@ impl Agent {
 
     fn away_with(&self, container: &Container) -> Action {
         if container.running() {
-            self.stop(container)
+            self.stop(container, container.grace)
         } else {
             Action::Remove { task: container.task, container: container.id.clone() }
         }

@@ -3,7 +3,7 @@
 //! [`Record::observe`] moves the state, always forward; [`Record::next`] names the next step, from the
 //! state and the container alone. Neither remembers events: a step that was lost is named again.
 
-use crate::{Container, ContainerId, Health, Phase, Settings};
+use crate::{Container, ContainerId, Health, Phase, Progress, Settings};
 use model::{
     Assignment, Image, PortMode, Pull, RestartCondition, RestartPolicy, TaskState, TaskStatus,
     Time, Wanted,
@@ -16,6 +16,8 @@ pub(crate) struct Record {
     pub(crate) assignment: Assignment,
     pub(crate) state: TaskState,
     pub(crate) image: ImageHere,
+    /// The same of the step before its start that comes next.
+    pub(crate) step_image: ImageHere,
     /// The container it has, or had.
     pub(crate) container: Option<ContainerId>,
     pub(crate) restarts_in_place: u32,
@@ -35,6 +37,10 @@ pub(crate) struct Record {
     streak: u32,
     /// What a start of its container is, or would be.
     pub(crate) start: Start,
+    /// How far the commands around its container are.
+    pub(crate) hooks: Progress,
+    /// Since when its running container is to stop.
+    pub(crate) leaves_since: Option<Time>,
 }
 
 /// What a start of a container is.
@@ -89,6 +95,7 @@ impl Record {
         let mut record = Self {
             state: assignment.state.clone(),
             image,
+            step_image: ImageHere::Unknown,
             container: None,
             restarts_in_place: 0,
             looked_at: false,
@@ -100,6 +107,8 @@ impl Record {
             exited_at: None,
             streak: 0,
             start: Start::First,
+            hooks: Progress::default(),
+            leaves_since: None,
             assignment: assignment.clone(),
         };
         record.assign(now, assignment);
@@ -138,6 +147,16 @@ impl Record {
 
     pub(crate) fn preparing(&mut self) {
         self.advance(TaskState::Preparing);
+    }
+
+    /// It is to stop although it is wanted.
+    pub(crate) fn doom(&mut self, reason: String) {
+        self.doomed.get_or_insert(reason);
+    }
+
+    /// Whether it is to run.
+    pub(crate) fn runnable(&self) -> bool {
+        self.wanted() && !self.state.ended() && self.doomed.is_none()
     }
 
     /// Its container cannot be started again: no more restarts in place.
@@ -188,18 +207,20 @@ impl Record {
     fn runs(&mut self, sight: Sight<'_>, container: &Container) {
         self.running_since.get_or_insert(sight.now);
         self.exited_at = None;
+        self.note_run(sight, container);
         if self.state.ended() {
             return;
         }
         self.address = container.address;
         self.advance(TaskState::Starting);
-        let passes = matches!(container.health, Health::Unchecked | Health::Healthy);
+        let well = matches!(container.health, Health::Unchecked | Health::Healthy);
+        let passes = well && self.started_up();
         if passes {
             self.advance(TaskState::Running);
         }
         let never_passed = self.state == TaskState::Starting;
         if never_passed && container.health == Health::Unhealthy && sight.confirmed {
-            self.doomed.get_or_insert_with(|| "its health check did not pass".to_owned());
+            self.doom("its health check did not pass".to_owned());
         }
         self.healthy = passes && self.state == TaskState::Running;
         if !self.wanted() || self.doomed.is_some() {
@@ -231,7 +252,7 @@ impl Record {
 
     /// What is to be done next, given its container.
     pub(crate) fn next(&self, sight: Sight<'_>, container: Option<&Container>) -> Option<Step> {
-        let runnable = self.wanted() && !self.state.ended() && self.doomed.is_none();
+        let runnable = self.runnable();
         match container.map(|c| c.phase) {
             None if runnable && sight.confirmed => Some(match self.image {
                 ImageHere::Missing => Step::Pull,
@@ -239,7 +260,7 @@ impl Record {
             }),
             Some(Phase::Created) if runnable && sight.confirmed => Some(Step::Start),
             Some(Phase::Running) if !runnable && sight.now >= self.stop_at(sight.settings) => {
-                Some(Step::Stop)
+                (!self.held_up(sight.now)).then_some(Step::Stop)
             }
             Some(Phase::Exited { code, .. }) if runnable && sight.isolated => {
                 let due = self.restart_at(sight.settings).is_some_and(|at| sight.now >= at);

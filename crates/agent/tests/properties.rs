@@ -9,12 +9,21 @@ use agent::{
     Action, ActionResult, Agent, Container, ContainerId, Health, Input, Kind, Observation, Output,
     Phase, Settings, Subject,
 };
-use model::{Assignment, TaskId, TaskState, Time, VolumeKey, Wanted};
+use model::{Assignment, Hook, TaskId, TaskState, Time, VolumeKey, Wanted};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use support::{NODE, cluster, container, id, stateful, task, view};
+
+/// The same task, with commands around its life.
+fn hooked(task: Assignment) -> Assignment {
+    let hook = |name: &str| Hook { command: vec![name.into()], ..Hook::default() };
+    let mut spec = (*task.spec).clone();
+    spec.container.hooks.post_start = vec![hook("first"), hook("second")];
+    spec.container.hooks.pre_stop = vec![hook("last")];
+    Assignment { spec: Arc::new(spec), ..task }
+}
 
 /// One thing that happens. Numbers choose among what there is.
 #[derive(Clone, Debug)]
@@ -94,7 +103,14 @@ struct World {
     reports: Vec<(u64, model::Report)>,
     told: BTreeMap<TaskId, TaskState>,
     made: BTreeSet<TaskId>,
+    /// Commands that were got ready: of which run of which container.
+    hooks: BTreeMap<String, Ran>,
+    /// Of those the agent knows the end.
+    ended: BTreeSet<Ran>,
 }
+
+/// A command, and when its container was started.
+type Ran = (ContainerId, u64, Vec<String>);
 
 impl World {
     fn new() -> Self {
@@ -111,6 +127,8 @@ impl World {
             reports: vec![],
             told: BTreeMap::new(),
             made: BTreeSet::new(),
+            hooks: BTreeMap::new(),
+            ended: BTreeSet::new(),
         }
     }
 
@@ -119,7 +137,7 @@ impl World {
             match output {
                 Output::Do(action) => self.ask(action),
                 Output::Report { number, report } => self.take_report(number, report),
-                Output::Resync | Output::Event(_) => {}
+                Output::Keep | Output::Resync | Output::Event(_) => {}
             }
         }
         if let Some(at) = self.agent.wake_at() {
@@ -137,6 +155,12 @@ impl World {
         assert!(confirmed || !changes_what_there_is, "without a confirmed view: {action}");
         let subject = action.subject();
         assert!(self.asked.iter().all(|a| a.subject() != subject), "two at once: {action}");
+        if let Action::PrepareHook { container, hook, .. } = &action
+            && let Some(there) = self.containers.get(container)
+        {
+            let ran = (container.clone(), there.started, hook.command.clone());
+            assert!(!self.ended.contains(&ran), "once more: {ran:?}");
+        }
         if let (Kind::Start, Some(container)) = (action.kind(), action.container())
             && let Some(container) = self.containers.get(container)
             && container.started > 0
@@ -180,6 +204,7 @@ impl World {
             Happening::Assign { stateful: keeps } => {
                 self.serial += 1;
                 let new = if keeps { stateful(self.serial) } else { task(self.serial) };
+                let new = if self.serial.is_multiple_of(2) { new } else { hooked(new) };
                 self.tasks.insert(id(self.serial), new);
                 self.send_view();
             }
@@ -270,6 +295,11 @@ impl World {
             let at = self.asked.iter().position(|a| a == action);
             self.asked.remove(at.expect("answered once"));
         }
+        if let Input::Done { action, result: ActionResult::Ended { .. } } = &answer
+            && let Action::RunHook { exec, .. } = action
+        {
+            self.ended.insert(self.hooks[exec].clone());
+        }
         if matches!(answer, Input::Done { result: ActionResult::Unanswered(_), .. }) {
             // An engine that is asked anew shows what it holds now.
             self.looks.retain(|look| !matches!(look, Input::Observed(_)));
@@ -322,7 +352,7 @@ impl World {
         }
         let action = waiting[n % waiting.len()].clone();
         let result = match fate {
-            Fate::Done => ActionResult::Done(self.apply(&action)),
+            Fate::Done => self.result(&action),
             Fate::NoImage if action.kind() == Kind::Create => ActionResult::NoImage,
             Fate::NoImage | Fate::Again => ActionResult::Again("later".into()),
             Fate::Never => ActionResult::Never("no".into()),
@@ -332,6 +362,26 @@ impl World {
             }
         };
         self.answers.push(Input::Done { action, result });
+    }
+
+    /// How an action ends that is carried out.
+    fn result(&mut self, action: &Action) -> ActionResult {
+        let there = action.container().and_then(|id| self.containers.get(id)).cloned();
+        let runs = there.as_ref().is_some_and(Container::running);
+        match (action, there) {
+            (Action::PrepareHook { hook, .. }, Some(there)) if runs => {
+                let exec = format!("e{}", self.hooks.len());
+                let ran = (there.id, there.started, hook.command.clone());
+                self.hooks.insert(exec.clone(), ran);
+                ActionResult::Prepared(exec)
+            }
+            (Action::PrepareHook { .. }, _) => ActionResult::Again("it does not run".into()),
+            (Action::RunHook { .. }, Some(_)) if runs => {
+                ActionResult::Ended { code: Some(0), output: String::new() }
+            }
+            (Action::RunHook { .. }, there) => ActionResult::Done(there),
+            _ => ActionResult::Done(self.apply(action)),
+        }
     }
 
     fn apply(&mut self, action: &Action) -> Option<Container> {

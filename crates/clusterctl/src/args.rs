@@ -2,6 +2,7 @@
 
 use crate::text;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use model::Power;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -85,6 +86,11 @@ pub(crate) enum Command {
     Logs(Logs),
     /// Run a command in a replica
     Exec(Exec),
+    /// Show, grant and revoke what a project may be handed of its hosts
+    #[command(subcommand)]
+    Policy(Policy),
+    /// Run a command once, in a container of its own that is as a service's
+    Run(Run),
     /// Show a project, service, replica or node in full
     Inspect(Inspect),
     /// Show what happened
@@ -271,7 +277,8 @@ pub(crate) struct Input {
     /// Deploy without this key, which the cluster cannot honour
     #[arg(long = "ignore", value_name = "KEY")]
     pub(crate) ignore: Vec<String>,
-    /// Let containers have what hands them the host, and files come from outside of the folder
+    /// Grant the project what its file asks for of the hosts, as `policy grant` does, and read files from
+    /// outside of the folder
     #[arg(long)]
     pub(crate) allow_host: bool,
 }
@@ -413,6 +420,66 @@ pub(crate) struct Exec {
     pub(crate) replica: String,
     /// The command and its arguments
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) command: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Policy {
+    /// Show what projects may be handed
+    Show,
+    /// Let a project's containers be handed this, from its next deploy on
+    Grant(Powers),
+    /// Refuse it from the next deploy on; what runs is left alone
+    Revoke(Powers),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Powers {
+    /// Keys of a Compose file that hand a container its host, or `all`
+    #[arg(required = true, value_name = "KEY", value_parser = powers)]
+    pub(crate) keys: Vec<Vec<Power>>,
+}
+
+fn powers(text: &str) -> Result<Vec<Power>, String> {
+    match text {
+        "all" => Ok(Power::ALL.to_vec()),
+        key => key.parse().map(|power| vec![power]),
+    }
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Run {
+    /// Remove it once it ended; otherwise that is done after a day
+    #[arg(long)]
+    pub(crate) rm: bool,
+    /// Print its name, and do not wait for its end
+    #[arg(short, long, conflicts_with = "rm")]
+    pub(crate) detach: bool,
+    /// Do not wait for what the service depends on
+    #[arg(long)]
+    pub(crate) no_deps: bool,
+    /// Set variables, as in KEY=VALUE
+    #[arg(short, long, value_name = "KEY=VALUE")]
+    pub(crate) env: Vec<String>,
+    /// Its name; made of the service's by default
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Replace the entry point, by one word
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) entrypoint: Option<String>,
+    /// Run as this user
+    #[arg(short, long)]
+    pub(crate) user: Option<String>,
+    /// Run in this folder
+    #[arg(short, long)]
+    pub(crate) workdir: Option<String>,
+    /// Without a terminal, as it always is
+    #[arg(short = 'T', long = "no-tty", hide = true)]
+    pub(crate) no_tty: bool,
+    /// The service
+    pub(crate) service: String,
+    /// The command and its arguments; the service's by default
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) command: Vec<String>,
 }
 

@@ -4,6 +4,7 @@
 use crate::args;
 use crate::failure::Failure;
 use compose::{Complaint, Input, Loaded, Report, Severity, SourceFile};
+use model::Power;
 use model::limits::COMPOSE_BYTES;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,6 +31,8 @@ pub(crate) struct Sources {
     pub(crate) profiles: Vec<String>,
     pub(crate) ignore: Vec<String>,
     pub(crate) allow_host: bool,
+    /// What the cluster's policy lets containers be handed, by project.
+    pub(crate) granted: BTreeMap<String, BTreeSet<Power>>,
     /// Nodes that could run a service, when known.
     pub(crate) nodes: Option<usize>,
     /// What the images are called that were built, by service.
@@ -46,6 +49,7 @@ impl Sources {
             profiles: words.profiles.clone(),
             ignore: words.ignore.clone(),
             allow_host: words.allow_host,
+            granted: BTreeMap::new(),
             nodes: None,
             built: BTreeMap::new(),
         }
@@ -74,7 +78,7 @@ impl Read {
             .filter(|c| c.severity == Severity::Error)
             .map(|c| self.render(c))
             .collect();
-        let Report { spec, complaints, card, builds, contents } = self.report;
+        let Report { spec, complaints, card, builds, contents, .. } = self.report;
         if let Some(spec) = spec {
             return Ok(Loaded { spec, remarks: complaints, card, builds, contents });
         }
@@ -221,6 +225,7 @@ impl Gathered {
             read: &reader,
             ignore: sources.ignore.iter().cloned().collect::<BTreeSet<_>>(),
             allow_host: sources.allow_host,
+            granted: sources.granted.clone(),
             nodes: sources.nodes,
             built: sources.built.clone(),
             profiles: sources.profiles.clone(),

@@ -48,7 +48,7 @@ fn what_is_not_honoured_is_said_before_anything_starts() {
     let at = |words: &str| ran.err.find(words).unwrap_or_else(|| panic!("{words}: {}", ran.err));
     let start = at("Resolving images");
     assert!(at("harmless here: services.web.expose") < start);
-    assert!(at("allowed by --allow-host: services.web.privileged") < start);
+    assert!(at("allowed by policy or --allow-host: services.web.privileged") < start);
     assert!(fake.set(|s| s.deploys.remove(0)).allow_host);
 }
 

@@ -25,6 +25,8 @@ pub(crate) struct Agenting {
     views: watch::Sender<Option<Arc<View>>>,
     engine_ready: watch::Sender<bool>,
     files: Arc<Files>,
+    /// Held while the last view is written.
+    keeping: tokio::sync::Mutex<()>,
 }
 
 /// A report on its way out.
@@ -52,8 +54,14 @@ impl Agenting {
             views: watch::Sender::new(last),
             engine_ready: watch::Sender::new(false),
             files,
+            keeping: tokio::sync::Mutex::new(()),
         });
-        tasks.spawn(Arc::clone(&driver).carry_out(received, engine.clone(), reports));
+        tasks.spawn(Arc::clone(&driver).carry_out(
+            received,
+            engine.clone(),
+            folder.clone(),
+            reports,
+        ));
         tasks.spawn(Arc::clone(&driver).wake());
         tasks.spawn(Arc::clone(&driver).listen(engine.clone()));
         tasks.spawn(Arc::clone(&driver).read_memory(engine));
@@ -105,6 +113,7 @@ impl Agenting {
         self: Arc<Self>,
         mut outputs: mpsc::UnboundedReceiver<Output>,
         engine: docker::Engine,
+        folder: Folder,
         reports: mpsc::UnboundedSender<Outgoing>,
     ) {
         while let Some(output) = outputs.recv().await {
@@ -115,6 +124,7 @@ impl Agenting {
                 Output::Report { number, report } => {
                     drop(reports.send(Outgoing { number, report }));
                 }
+                Output::Keep => self.keep(&folder).await,
                 Output::Resync => drop(tokio::spawn(Arc::clone(&self).resync(engine.clone()))),
                 Output::Event(event) => log(&event),
             }
@@ -212,15 +222,21 @@ impl Agenting {
     async fn keep_view(self: Arc<Self>, folder: Folder) {
         let mut views = self.views();
         while views.changed().await.is_ok() {
-            let snapshot = self.agent.lock().expect("no panic while held").snapshot();
             views.borrow_and_update();
-            let Some(snapshot) = snapshot else { continue };
-            let (path, bytes) = (folder.view(), api::encode(&snapshot));
-            let written =
-                tokio::task::spawn_blocking(move || folder::write(&path, &bytes, 0o600)).await;
-            if let Ok(Err(why)) = written {
-                error!(why = format!("{why:#}"), "the last view cannot be kept");
-            }
+            self.keep(&folder).await;
+        }
+    }
+
+    /// Writes what the agent wants to find again, the newest last.
+    async fn keep(&self, folder: &Folder) {
+        let _one_at_a_time = self.keeping.lock().await;
+        let snapshot = self.agent.lock().expect("no panic while held").snapshot();
+        let Some(snapshot) = snapshot else { return };
+        let (path, bytes) = (folder.view(), api::encode(&snapshot));
+        let written =
+            tokio::task::spawn_blocking(move || folder::write(&path, &bytes, 0o600)).await;
+        if let Ok(Err(why)) = written {
+            error!(why = format!("{why:#}"), "the last view cannot be kept");
         }
     }
 }
@@ -231,7 +247,7 @@ fn log(event: &agent::Event) {
         Event::ViewRefused { .. } | Event::Isolated | Event::EngineOut { .. } => {
             warn!(%event, "agent");
         }
-        Event::ActionFailed { .. } => warn!(%event, "agent"),
+        Event::ActionFailed { .. } | Event::HookFailed { .. } => warn!(%event, "agent"),
         Event::Confirmed
         | Event::EngineBack
         | Event::RestartedInPlace { .. }

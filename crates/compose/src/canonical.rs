@@ -8,9 +8,10 @@ use crate::scalar::{duration_text, milli_cpus_text};
 use crate::writer::{Map, Out, document, flag, list, number, pairs, text, words};
 use crate::{canonical_engine, canonical_files};
 use model::{
-    ConstraintKey, ContainerSpec, Dependency, DependencyCondition, Engine, HealthCheck, Mode,
-    Mount, MountSource, Placement, Port, PortMode, ProjectSpec, Protocol, Pull, Resources,
-    RestartCondition, RestartPolicy, ServiceSpec, Share, SharedPart, UpdateOrder, VolumeSpec,
+    ConstraintKey, ContainerSpec, Dependency, DependencyCondition, Engine, HealthCheck, Hook, Mode,
+    Mount, MountSource, OnUnknown, Placement, Port, PortMode, PreStart, ProjectSpec, Protocol,
+    Pull, Resources, RestartCondition, RestartPolicy, ServiceSpec, Share, SharedPart, UpdateOrder,
+    VolumeSpec,
 };
 use std::collections::BTreeSet;
 
@@ -20,8 +21,14 @@ pub fn canonical(project: &ProjectSpec) -> String {
     let mut top = Map::default();
     top.put("name", text(project.name.as_str()));
     let ends = ends::expected(&project.services);
-    let services = project.services.iter();
-    let services = services.map(|(n, s)| (n.to_string(), service(s, ends.contains(n)))).collect();
+    let written = project.services.iter().filter(|(_, s)| s.once.is_none());
+    let depends = |s: &ServiceSpec| {
+        let on =
+            |d: &&Dependency| project.services.get(&d.service).is_none_or(|s| s.once.is_none());
+        s.depends_on.iter().filter(on).cloned().collect::<Vec<_>>()
+    };
+    let services =
+        written.map(|(n, s)| (n.to_string(), service(s, &depends(s), ends.contains(n)))).collect();
     top.put("services", Out::Map(services));
     let networks: BTreeSet<&String> = project.services.values().flat_map(|s| &s.networks).collect();
     let networks = networks.into_iter().filter(|n| *n != "default");
@@ -43,14 +50,14 @@ fn volume(volume: &VolumeSpec) -> Out {
 }
 
 /// A service. Of one that is expected to end, it is said when it starts again also where that is as usual.
-fn service(spec: &ServiceSpec, ends: bool) -> Out {
+fn service(spec: &ServiceSpec, on: &[Dependency], ends: bool) -> Out {
     let mut out = Map::default();
     container(&mut out, &spec.container);
     out.put("ports", list(&spec.ports, port));
     shared(&mut out, &spec.shares_with);
     out.put("network_mode", spec.container.engine.network_mode.as_deref().map(text));
     out.put("networks", networks(spec));
-    out.put("depends_on", depends_on(&spec.depends_on));
+    out.put("depends_on", depends_on(on));
     let mut deploy = Map::default();
     match spec.mode {
         Mode::Global => deploy.put("mode", text("global")),
@@ -162,6 +169,9 @@ fn container(out: &mut Map, spec: &ContainerSpec) {
     out.put("tty", flag(spec.tty));
     out.put("stdin_open", flag(spec.stdin_open));
     canonical_engine::put(out, &spec.engine);
+    out.put("pre_start", list(&spec.hooks.pre_start, step));
+    out.put("post_start", list(&spec.hooks.post_start, hook));
+    out.put("pre_stop", list(&spec.hooks.pre_stop, hook));
     out.put("extra_hosts", (!spec.extra_hosts.is_empty()).then(|| words(&spec.extra_hosts)));
     out.put(
         "logging",
@@ -172,6 +182,33 @@ fn container(out: &mut Map, spec: &ContainerSpec) {
             out.done()
         }),
     );
+}
+
+fn step(step: &PreStart) -> Out {
+    let mut out = Map::default();
+    out.put("image", step.image.as_ref().map(|image| text(&image.reference)));
+    let mut ours = Map::default();
+    let resolved = step.image.as_ref().and_then(|image| image.resolved.as_deref());
+    ours.put("resolved", resolved.map(text));
+    ours.put("on-unknown", (step.on_unknown == OnUnknown::Rerun).then(|| text("rerun")));
+    out.put("x-cluster", ours.done());
+    out.put("per_replica", step.once.then(|| Out::Bare("false".to_owned())));
+    command(&mut out, &step.hook);
+    Out::Map(out.0)
+}
+
+fn hook(hook: &Hook) -> Out {
+    let mut out = Map::default();
+    command(&mut out, hook);
+    Out::Map(out.0)
+}
+
+fn command(out: &mut Map, hook: &Hook) {
+    out.put("command", words(&hook.command));
+    out.put("user", hook.user.as_deref().map(text));
+    out.put("privileged", flag(hook.privileged));
+    out.put("working_dir", hook.working_dir.as_deref().map(text));
+    out.put("environment", pairs(&hook.environment));
 }
 
 fn mount(mount: &Mount) -> Out {

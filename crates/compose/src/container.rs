@@ -8,7 +8,7 @@ use crate::{engine, environment, health, scalar, templates, words};
 use model::{ContainerSpec, Image, Logging, Mount, Pull};
 use std::collections::BTreeMap;
 
-/// Reads everything about the container except its mounts, which are given.
+/// Reads everything about the container except its mounts, which are given, and its hooks.
 pub(crate) fn read(r: &mut Reader<'_>, fields: &Fields<'_>, mounts: Vec<Mount>) -> ContainerSpec {
     ContainerSpec {
         image: image(r, fields),
@@ -30,6 +30,7 @@ pub(crate) fn read(r: &mut Reader<'_>, fields: &Fields<'_>, mounts: Vec<Mount>) 
         extra_hosts: extra_hosts(r, fields),
         logging: logging(r, fields),
         engine: engine::read(r, fields),
+        hooks: model::Hooks::default(),
     }
 }
 
@@ -60,7 +61,8 @@ fn resolved(r: &mut Reader<'_>, fields: &Fields<'_>) -> Option<String> {
     r.value(&ours, "resolved", reference)
 }
 
-fn reference(text: &str) -> Result<String, String> {
+/// The name of an image.
+pub(crate) fn reference(text: &str) -> Result<String, String> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-/:@[]+".contains(&b);
     let good = text.len() <= 512
         && text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[')

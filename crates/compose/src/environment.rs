@@ -16,8 +16,15 @@ pub(crate) fn read(r: &mut Reader<'_>, fields: &Fields<'_>) -> BTreeMap<String, 
             file(r, item, &mut out);
         }
     }
-    let pairs = fields.get("environment").map(|n| r.pairs(n, "environment")).unwrap_or_default();
-    for Pair { key, value, at } in pairs {
+    if let Some(node) = fields.get("environment") {
+        set(r, node, &mut out);
+    }
+    out
+}
+
+/// Sets the variables of an `environment`, over those that are there.
+pub(crate) fn set(r: &mut Reader<'_>, node: &Node, out: &mut BTreeMap<String, String>) {
+    for Pair { key, value, at } in r.pairs(node, "environment") {
         if !valid_name(&key) {
             r.log.error(at, format!("`environment`: `{}` is no name of a variable", shown(&key)));
             continue;
@@ -30,7 +37,6 @@ pub(crate) fn read(r: &mut Reader<'_>, fields: &Fields<'_>) -> BTreeMap<String, 
             None => out.remove(&key),
         };
     }
-    out
 }
 
 /// Arguments of a build: one without a value takes the deployer's, or is left to the Dockerfile.

@@ -58,6 +58,7 @@ pub(crate) enum Section {
     Provider,
     ServiceModel,
     PreStart,
+    PreStartCluster,
     Hook,
     Deploy,
     Update,
@@ -94,7 +95,7 @@ const BLKIO_RATE: &[&str] = &[
 ];
 
 /// Every section: where its keys stand (`*` for a name, `[]` for an item of a list), and the keys.
-const SECTIONS: [(Section, &[&str], Table); 53] = [
+const SECTIONS: [(Section, &[&str], Table); 54] = [
     (Section::Top, &[""], inner::TOP),
     (Section::Include, &["include[]"], inner::INCLUDE),
     (Section::Service, &["services.*"], service::SERVICE),
@@ -160,6 +161,7 @@ const SECTIONS: [(Section, &[&str], Table); 53] = [
         inner::EXTERNAL,
     ),
     (Section::Cluster, &["services.*.x-cluster"], inner::CLUSTER),
+    (Section::PreStartCluster, &["services.*.pre_start[].x-cluster"], inner::PRE_START_CLUSTER),
 ];
 
 /// The keys of a section.

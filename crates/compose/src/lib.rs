@@ -34,6 +34,7 @@ mod keys;
 mod limits;
 mod merge;
 mod mounts;
+mod once;
 mod ports;
 mod profiles;
 mod project;
@@ -64,7 +65,7 @@ use complaint::{Log, shown};
 use files::Files;
 use interpolate::Variables;
 use limits::{COMPOSE_BYTES, NAME_BYTES};
-use model::{ProjectName, ProjectSpec};
+use model::{Power, ProjectName, ProjectSpec};
 use profiles::Profiles;
 use reader::{Deployer, Reader, Rules};
 use sources::{Sources, Spent};
@@ -99,8 +100,10 @@ pub struct Input<'a> {
     pub read: Read<'a>,
     /// Keys that are refused because dropping them could hurt, and that the user agreed to lose.
     pub ignore: BTreeSet<String>,
-    /// Whether mounts may hand a container the host, and files be read from outside of the folder.
+    /// Whether containers may be handed the host, and files be read from outside of the folder.
     pub allow_host: bool,
+    /// What else containers of a project may be handed.
+    pub granted: BTreeMap<String, BTreeSet<Power>>,
     /// How many nodes could run a service, constraints aside; `None` when that is not known.
     pub nodes: Option<usize>,
     /// Active profiles, beside those of `COMPOSE_PROFILES`.
@@ -121,6 +124,7 @@ impl Default for Input<'_> {
             read: &|_| Ok(None),
             ignore: BTreeSet::new(),
             allow_host: false,
+            granted: BTreeMap::new(),
             nodes: None,
             profiles: Vec::new(),
             built: BTreeMap::new(),
@@ -156,19 +160,28 @@ pub struct Report {
     pub builds: Vec<Build>,
     /// What its secrets and configs hold that come from the deployer's files and variables.
     pub contents: Contents,
+    /// What its services ask for of their hosts.
+    pub powers: BTreeSet<Power>,
 }
 
 impl Report {
     /// The files are too broken for their keys to be looked at.
     fn without_project(log: Log) -> Self {
         let (complaints, card) = log.done();
-        Self { spec: None, complaints, card, builds: Vec::new(), contents: Contents::default() }
+        Self {
+            spec: None,
+            complaints,
+            card,
+            builds: Vec::new(),
+            contents: Contents::default(),
+            powers: BTreeSet::new(),
+        }
     }
 }
 
 /// Reads a project. `Err` holds every error of the files, and the warnings, by place.
 pub fn load(input: Input<'_>) -> Result<Loaded, Complaints> {
-    let Report { spec, complaints, card, builds, contents } = check(input);
+    let Report { spec, complaints, card, builds, contents, .. } = check(input);
     match spec {
         Some(spec) => Ok(Loaded { spec, remarks: complaints, card, builds, contents }),
         None => Err(Complaints(complaints)),
@@ -194,6 +207,7 @@ pub fn check(input: Input<'_>) -> Report {
     let rules = Rules {
         ignore: input.ignore,
         allow_host: input.allow_host,
+        granted: input.granted,
         nodes: input.nodes,
         profiles,
         deployer: Some(Deployer { files, variables: variables.clone(), built: input.built }),
@@ -209,16 +223,27 @@ pub fn check(input: Input<'_>) -> Report {
 
 /// Reads a canonical document, as a [`ProjectSpec`]'s `source` holds it and as it travels to the cluster:
 /// no variables, no references to files or to anybody's environment, absolute paths. The same rules hold
-/// as for [`load`], and a mount that hands over the host is refused unless `allow_host`. Only here does
+/// as for [`load`], and what hands over the host is refused unless `allow_host`. Only here does
 /// `x-cluster.resolved` of a service set what its image was resolved to.
 pub fn parse_canonical(text: &str, allow_host: bool) -> Result<ProjectSpec, Complaints> {
+    let Report { spec, complaints, .. } = parse(text, allow_host);
+    spec.ok_or(Complaints(complaints))
+}
+
+/// The same, with what its services ask for of their hosts: whether they may is the caller's to say.
+pub fn parse_with_powers(text: &str) -> Result<(ProjectSpec, BTreeSet<Power>), Complaints> {
+    let Report { spec, complaints, powers, .. } = parse(text, true);
+    spec.map(|spec| (spec, powers)).ok_or(Complaints(complaints))
+}
+
+fn parse(text: &str, allow_host: bool) -> Report {
     let mut log = Log::default();
     let file =
         SourceFile { name: "canonical document".to_owned(), bytes: text.as_bytes().to_vec() };
     let mut spent = Spent::default();
     let trees = sources::written(&[file], &mut log, &mut spent);
     let Some((_, mut root)) = trees.and_then(|mut trees| trees.pop()) else {
-        return Err(Complaints(log.done().0));
+        return Report::without_project(log);
     };
     interpolate::tree(&mut root, Variables::Canonical, &mut log, &mut spent.grown);
     let name = match named(&root).and_then(Node::scalar).map(str::parse::<ProjectName>) {
@@ -235,12 +260,12 @@ pub fn parse_canonical(text: &str, allow_host: bool) -> Result<ProjectSpec, Comp
     let rules = Rules {
         ignore: BTreeSet::new(),
         allow_host,
+        granted: BTreeMap::new(),
         nodes: None,
         profiles: Profiles::default(),
         deployer: None,
     };
-    let Report { spec, complaints, .. } = finish(Reader::new(rules, log), &root, name);
-    spec.ok_or(Complaints(complaints))
+    finish(Reader::new(rules, log), &root, name)
 }
 
 /// Gives the tree its types, and the project its canonical document.
@@ -257,8 +282,9 @@ fn finish(mut reader: Reader<'_>, root: &Node, name: Option<ProjectName>) -> Rep
     let failed = reader.log.failed();
     let builds = std::mem::take(&mut reader.builds);
     let contents = std::mem::take(&mut reader.contents);
+    let powers = std::mem::take(&mut reader.powers);
     let (complaints, card) = reader.log.done();
-    Report { spec: (!failed).then_some(spec), complaints, card, builds, contents }
+    Report { spec: (!failed).then_some(spec), complaints, card, builds, contents, powers }
 }
 
 /// What a variable holds, by the shell's environment and the files with variables. For the few variables that say

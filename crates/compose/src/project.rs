@@ -7,7 +7,7 @@ use crate::keys::Section;
 use crate::limits::SERVICES_PER_PROJECT;
 use crate::reader::{Fields, Reader, plain};
 use crate::tree::{Node, Place};
-use crate::{ends, ports, profiles, refers, secrets, service, sharing};
+use crate::{ends, once, ports, profiles, refers, secrets, service, sharing};
 use model::{NodeName, ProjectName, ProjectSpec, ServiceName, ServiceSpec, VolumeName, VolumeSpec};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -55,6 +55,7 @@ fn services(
     profiles::choose(r, entries);
     let mut services: BTreeMap<ServiceName, ServiceSpec> = BTreeMap::new();
     let (mut links, mut restarts) = (Vec::new(), BTreeMap::new());
+    let mut places = BTreeMap::new();
     let (mut published, mut unpublished) = (ports::Taken::default(), ports::Taken::default());
     for entry in entries.iter().filter(|e| !e.key.starts_with("x-")) {
         let name = match entry.key.parse::<ServiceName>() {
@@ -70,6 +71,7 @@ fn services(
         if !r.inactive {
             links.extend(service.links);
             restarts.extend(service.restart.map(|at| (name.clone(), at)));
+            places.insert(name.clone(), entry.at);
             services.insert(name, service.spec);
         }
     }
@@ -79,6 +81,7 @@ fn services(
     ends::settle(r, &mut services, &restarts);
     alias(&mut services, links);
     refers::fill(&mut services);
+    once::derive(r, &mut services, &places);
     services.into_iter().map(|(name, spec)| (name, Arc::new(spec))).collect()
 }
 

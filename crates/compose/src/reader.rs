@@ -12,16 +12,12 @@ use crate::profiles::Profiles;
 use crate::secrets::Contents;
 use crate::tree::{Entry, Node, Place, Value};
 use crate::words;
-use model::{ContentKey, ServiceName, Share};
+use model::{ContentKey, Power, ServiceName, Share};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Reads a file that a Compose file names: `Ok(None)` when there is none, `Err` with the reason when it cannot
 /// be read.
 pub type Read<'a> = &'a dyn Fn(&str) -> Result<Option<Vec<u8>>, String>;
-
-/// How to allow what hands over the host.
-const ALLOW_HOST: &str =
-    "whoever uses it rules the host; if that is meant, allow it by `--allow-host`";
 
 /// What becomes of a key that the user agreed to lose.
 const IGNORED: (Standing, &str, &str) = (Standing::Harmless, "ignored as asked", "");
@@ -30,8 +26,10 @@ const IGNORED: (Standing, &str, &str) = (Standing::Harmless, "ignored as asked",
 pub(crate) struct Rules<'a> {
     /// Keys the user agreed to lose.
     pub(crate) ignore: BTreeSet<String>,
-    /// Whether mounts may hand over the host and files may come from outside the project.
+    /// Whether whatever hands over the host is let through.
     pub(crate) allow_host: bool,
+    /// What else is, by project.
+    pub(crate) granted: BTreeMap<String, BTreeSet<Power>>,
     /// How many nodes could run a service.
     pub(crate) nodes: Option<usize>,
     /// Which profiles are active.
@@ -76,6 +74,8 @@ pub(crate) struct Reader<'a> {
     pub(crate) handed: BTreeSet<ContentKey>,
     /// What they hold.
     pub(crate) contents: Contents,
+    /// What the services ask for of their hosts.
+    pub(crate) powers: BTreeSet<Power>,
     /// It stands inside of something that has been judged as a whole.
     judged: bool,
 }
@@ -96,6 +96,7 @@ impl<'a> Reader<'a> {
             builds: Vec::new(),
             handed: BTreeSet::new(),
             contents: Contents::default(),
+            powers: BTreeSet::new(),
             judged: false,
         }
     }
@@ -240,13 +241,22 @@ impl Reader<'_> {
         }
     }
 
-    /// What would hand a container the host: refused without the flag. One place, so that a policy of the
-    /// cluster can take the flag's place.
+    /// What would hand a container the host: refused unless it is allowed, with the command that grants it.
     pub(crate) fn hands_over(&mut self, at: Place, key: &str, message: &str) {
+        let power: Power = key.parse().expect("whatever hands over the host is a power by its key");
+        let project = &self.project;
+        let help = format!(
+            "whoever uses it rules the host; if that is meant, grant it: `clusterctl policy grant -p {project} {power}`, or deploy with `--allow-host`, which does that too"
+        );
         let path = self.path(key);
-        self.log.find(at, path, Standing::NeedsFlag, message, ALLOW_HOST);
-        if !self.rules.allow_host && !self.inactive {
-            self.log.refuse(at, message, ALLOW_HOST);
+        self.log.find(at, path, Standing::NeedsFlag, message, &help);
+        if self.inactive {
+            return;
+        }
+        self.powers.insert(power);
+        let granted = self.rules.granted.get(&self.project).is_some_and(|p| p.contains(&power));
+        if !self.rules.allow_host && !granted {
+            self.log.refuse(at, message, help);
         }
     }
 

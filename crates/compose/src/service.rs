@@ -59,7 +59,7 @@ pub(crate) fn read(
     };
     sharing::volumes_from(r, &fields);
     container.files = secrets::files(r, &fields, &known.contents, &container.mounts);
-    hooks::read(r, &fields);
+    container.hooks = hooks::read(r, &fields);
     if let Some(image) = build::read(r, &fields, name, entry) {
         container.image.reference = image;
     }
@@ -77,6 +77,7 @@ pub(crate) fn read(
         refers_to: Vec::new(),
         depends_on,
         shares_with: std::mem::take(&mut r.shares),
+        once: None,
     };
     Service { spec, links, restart: deploy.restart_at }
 }

@@ -21,6 +21,7 @@ fn input(text: &str) -> Input<'static> {
         read: &nothing,
         ignore: BTreeSet::new(),
         allow_host: false,
+        granted: Default::default(),
         nodes: Some(3),
         profiles: vec![],
         ..Input::default()

@@ -50,6 +50,7 @@ fn show(name: &str, text: &str) -> String {
         read: &read,
         ignore: words("ignore").map(str::to_owned).collect::<BTreeSet<_>>(),
         allow_host: options.contains_key("allow-host"),
+        granted: Default::default(),
         nodes: Some(options.get("nodes").map_or(3, |n| n.parse().expect("a number of nodes"))),
         profiles: words("profiles").map(str::to_owned).collect(),
         ..Input::default()

@@ -19,6 +19,7 @@ fn with(bytes: Vec<u8>, environment: BTreeMap<String, String>) -> Result<String,
         read: &nothing,
         ignore: BTreeSet::new(),
         allow_host: false,
+        granted: Default::default(),
         nodes: Some(3),
         profiles: vec![],
         ..Input::default()

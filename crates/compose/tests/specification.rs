@@ -6,7 +6,12 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Keys of this product, and forms that the published list does not spell out.
-const OURS: [&str; 2] = ["services.*.x-cluster.resolved", "services.*.env_file[]"];
+const OURS: [&str; 4] = [
+    "services.*.x-cluster.resolved",
+    "services.*.pre_start[].x-cluster.on-unknown",
+    "services.*.pre_start[].x-cluster.resolved",
+    "services.*.env_file[]",
+];
 
 fn listed() -> BTreeSet<&'static str> {
     include_str!("specification.txt").lines().collect()

@@ -288,11 +288,13 @@ mod tests {
             refers_to: Vec::new(),
             depends_on: Vec::new(),
             shares_with: Vec::new(),
+            once: None,
         };
         let (labels, aliases) = (BTreeMap::new(), vec!["web".to_owned()]);
         let network = agent::Network { name: "cl_shop".into(), labels, aliases };
         body(&Create {
             task: model::TaskId { index: 1, position: 0 },
+            step: None,
             name: "shop-web-1.1-0".into(),
             image: "web".into(),
             hostname: "web.1".into(),

@@ -36,6 +36,8 @@ pub struct ExecRequest {
     pub working_dir: Option<String>,
     /// More environment.
     pub environment: BTreeMap<String, String>,
+    /// With everything that the host's root may do.
+    pub privileged: bool,
 }
 
 impl fmt::Debug for ExecRequest {
@@ -76,6 +78,17 @@ impl Engine {
         container: &ContainerId,
         request: ExecRequest,
     ) -> Result<Exec, Failure> {
+        let tty = request.tty;
+        let id = self.exec_create(container, request).await?;
+        self.exec_start(id, tty).await
+    }
+
+    /// Gets a command ready to be run inside a running container. Returns its identity.
+    pub(crate) async fn exec_create(
+        &self,
+        container: &ContainerId,
+        request: ExecRequest,
+    ) -> Result<String, Failure> {
         let environment = request.environment.iter().map(|(k, v)| format!("{k}={v}")).collect();
         let options = CreateExecOptions {
             attach_stdin: Some(request.stdin),
@@ -86,11 +99,17 @@ impl Engine {
             cmd: Some(request.command),
             user: request.user,
             working_dir: request.working_dir,
+            privileged: Some(request.privileged),
             ..CreateExecOptions::default()
         };
         let client = self.client().await?;
-        let id = within(SHORT, client.create_exec(&container.0, options)).await?.id;
-        let start = StartExecOptions { tty: request.tty, ..StartExecOptions::default() };
+        Ok(within(SHORT, client.create_exec(&container.0, options)).await?.id)
+    }
+
+    /// Runs a command that was got ready; refused when it runs already, or ran.
+    pub(crate) async fn exec_start(&self, id: String, tty: bool) -> Result<Exec, Failure> {
+        let client = self.client().await?;
+        let start = StartExecOptions { tty, ..StartExecOptions::default() };
         match within(START, client.start_exec(&id, Some(start))).await? {
             StartExecResults::Attached { output, input } => {
                 let output = output.map(|piece| piece.map(read).map_err(Failure::from));

@@ -27,6 +27,12 @@ impl Engine {
             Action::Pull { image, login, .. } => return self.pull(image, login.as_ref()).await,
             Action::Create(create) => return self.create(create).await,
             Action::Start { container, .. } => return self.start(container).await,
+            Action::PrepareHook { container, hook, .. } => {
+                return self.prepare_hook(container, hook).await;
+            }
+            Action::RunHook { container, exec, limit, .. } => {
+                return self.run_hook(container, exec, *limit).await;
+            }
             Action::Inspect { container, .. } => self.inspect(container).await,
             Action::Stop { container, grace, .. } => self.stop(container, *grace).await,
             Action::Kill { container, .. } => self.kill(container).await,

@@ -15,6 +15,7 @@ mod exec;
 mod execute;
 mod facts;
 mod failure;
+mod hooks;
 mod images;
 mod login;
 mod logs;

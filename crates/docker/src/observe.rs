@@ -107,6 +107,7 @@ pub(crate) fn read(found: &ContainerInspectResponse) -> Option<Container> {
         cluster: ClusterId(label(label::CLUSTER)?.to_owned()),
         task: label(label::TASK)?.parse().ok()?,
         project: label(label::PROJECT)?.parse().ok()?,
+        step: label(label::STEP).and_then(|text| text.parse().ok()),
         digest: label(label::DIGEST).unwrap_or_default().to_owned(),
         phase: phase(state),
         health: health(state),

@@ -2,8 +2,8 @@
 
 use crate::{
     Availability, ClusterId, Content, ContentId, ContentKey, ContentRefusal, CreateContent, Facts,
-    NodeId, NodeName, ProjectName, ProjectSpec, Readiness, RequestId, Role, ServiceId, ServiceName,
-    Slot, TaskId, TaskStatus, Time, VolumeKey, WallTime,
+    NodeId, NodeName, Power, ProjectName, ProjectSpec, Readiness, RequestId, Role, ServiceId,
+    ServiceName, Slot, TaskId, TaskStatus, Time, VolumeKey, WallTime,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,6 +45,12 @@ pub enum Command {
     Scale(Scale),
     /// The user wishes a project away.
     Remove(Remove),
+    /// The user says what a project may be handed of its hosts.
+    SetPolicy(crate::SetPolicy),
+    /// The user runs something once.
+    Run(crate::Run),
+    /// The user takes that away.
+    EndRun(crate::EndRun),
     /// The user wishes something of a node.
     SetNode(SetNode),
     /// The user removes a node.
@@ -159,6 +165,12 @@ pub struct Deploy {
     /// What its secrets and configs hold, secrets sealed with the cluster key.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub contents: BTreeMap<ContentId, Content>,
+    /// What its services ask for of their hosts.
+    #[serde(default)]
+    pub powers: BTreeSet<Power>,
+    /// The project is granted that, as with [`crate::SetPolicy`].
+    #[serde(default)]
+    pub grant: bool,
 }
 
 /// The user wishes for other counts.
@@ -259,7 +271,7 @@ pub enum Change {
         /// The node.
         node: NodeId,
     },
-    /// Drop a removed service. Rests on its having no tasks.
+    /// Drop a removed service, or one that was run once. Rests on its having no tasks.
     Drop {
         /// The service.
         service: ServiceId,
@@ -386,6 +398,19 @@ pub enum Refusal {
     },
     /// A global service has no count.
     GlobalHasNoScale(ServiceName),
+    /// What is run once before a service has no count.
+    OnceHasNoScale(ServiceName),
+    /// The project was not granted what its services ask for of their hosts.
+    NotGranted {
+        /// The project.
+        project: ProjectName,
+        /// What it lacks.
+        missing: BTreeSet<Power>,
+    },
+    /// A service, or something that is run once, has that name.
+    ServiceInUse(ServiceName),
+    /// Nothing is run once as a service that is built upon another's containers.
+    RunShares(ServiceName),
     /// Somebody else was faster.
     Moved {
         /// The project.
@@ -498,6 +523,10 @@ impl fmt::Display for Refusal {
             Self::GlobalHasNoScale(s) => {
                 write!(f, "{s} is a global service: it runs once on each node")
             }
+            Self::NotGranted { project, missing } => crate::policy::lacks(f, project, missing),
+            Self::ServiceInUse(s) => write!(f, "the project has {s} already; choose another name"),
+            Self::RunShares(s) => crate::run::beside(f, s),
+            Self::OnceHasNoScale(s) => write!(f, "{s} is run once before another service"),
             Self::Moved { project, seen, is } => write!(
                 f,
                 "somebody else changed {project} meanwhile (generation {is}, you saw {seen}); look again and repeat"
@@ -532,10 +561,7 @@ impl fmt::Display for Refusal {
                 f,
                 "node {name} is a {is}; join with the {is} token to replace it, or under another name"
             ),
-            Self::LevelTooLow { level, needed } => write!(
-                f,
-                "this host's release is too old for the cluster (level {level}, the cluster is at {needed}); upgrade it first"
-            ),
+            Self::LevelTooLow { level, needed } => too_old(f, *level, *needed),
         }
     }
 }
@@ -554,4 +580,11 @@ fn apart(f: &mut fmt::Formatter<'_>, one: &ServiceName, other: &ServiceName) -> 
 fn circle(f: &mut fmt::Formatter<'_>, services: &[ServiceName]) -> fmt::Result {
     let names: Vec<&str> = services.iter().map(ServiceName::as_str).collect();
     write!(f, "services wait for each other: {}", names.join(" -> "))
+}
+
+fn too_old(f: &mut fmt::Formatter<'_>, level: u32, needed: u32) -> fmt::Result {
+    write!(
+        f,
+        "this host's release is too old for the cluster (level {level}, the cluster is at {needed}); upgrade it first"
+    )
 }

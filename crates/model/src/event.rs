@@ -1,10 +1,11 @@
 //! Events: what is worth a line, as a value. `State::apply` makes them, so every manager lists the same.
 
 use crate::{
-    Availability, ContentKey, NodeId, NodeName, ProjectName, Readiness, Role, ServiceName, TaskId,
-    TaskState, Time, VolumeKey, WallTime,
+    Availability, ContentKey, NodeId, NodeName, Power, ProjectName, Readiness, Role, ServiceName,
+    TaskId, TaskState, Time, VolumeKey, WallTime,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// An event with its place in the log.
@@ -114,6 +115,13 @@ pub enum Event {
         /// Its name.
         project: ProjectName,
     },
+    /// What a project may be handed of its hosts changed.
+    Policy {
+        /// The project.
+        project: ProjectName,
+        /// All that it may be handed now.
+        granted: BTreeSet<Power>,
+    },
     /// A replica got a task.
     Placed {
         /// The task.
@@ -194,6 +202,12 @@ impl fmt::Display for Event {
             Self::Content { key, made: true } => write!(f, "{key} made"),
             Self::Content { key, made: false } => write!(f, "{key} removed"),
             Self::Removed { project } => write!(f, "{project} is being removed"),
+            Self::Policy { project, granted } if granted.is_empty() => {
+                write!(f, "{project} may be handed nothing of its hosts any more")
+            }
+            Self::Policy { project, granted } => {
+                write!(f, "{project} may be handed of its hosts: {}", crate::listed(granted))
+            }
             Self::Placed { replica, node, cause, .. } => {
                 write!(f, "{replica} placed on {node}: {cause}")
             }

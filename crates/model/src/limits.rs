@@ -11,6 +11,10 @@ pub const NODES: usize = 2_000;
 pub const PROJECTS: usize = 500;
 /// Services in one project.
 pub const SERVICES_PER_PROJECT: usize = 1_000;
+/// Commands that people run once, at the same time, in one project.
+pub const RUNS_PER_PROJECT: usize = 100;
+/// Projects that were granted something of their hosts.
+pub const POLICIES: usize = 1_000;
 /// Replicas one service may ask for.
 pub const REPLICAS: u32 = 100_000;
 /// Tasks on one node that have not ended.
@@ -48,6 +52,10 @@ pub const CLUSTER_CONTENT_BYTES: usize = 32 * 1024 * 1024;
 pub const EXTERNALS: usize = 1_000;
 /// Bytes of the text of one reason, as an agent may report it.
 pub const REASON_BYTES: usize = 512;
+/// Bytes of the end of a hook's output that are kept as the reason of its failure.
+pub const HOOK_OUTPUT_BYTES: usize = 256;
+/// Hooks of one kind around one container.
+pub const HOOKS: usize = 32;
 /// Bytes of one log entry.
 pub const ENTRY_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes of one message on the wire.

@@ -51,6 +51,9 @@ pub struct Service {
     pub scale: u32,
     /// It is being removed: its tasks are stopped, then it is dropped.
     pub removed: bool,
+    /// It is run once beside a service of the project, which does not list it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub one_off: bool,
     /// What is remembered of its slots' failures.
     pub slots: OrdMap<Slot, SlotRecord>,
 }

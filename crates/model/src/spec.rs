@@ -1,6 +1,8 @@
 //! What a user wishes: projects, services and how their containers are made. Written by deploys only.
 
-use crate::{ContentKey, ContentSource, Engine, GivenFile, ProjectName, ServiceName, VolumeName};
+use crate::{
+    ContentKey, ContentSource, Engine, GivenFile, Hooks, Once, ProjectName, ServiceName, VolumeName,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -65,6 +67,9 @@ pub struct ServiceSpec {
     /// `k` is on the node of their copy `k`, starts after it, and is made anew when that one is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shares_with: Vec<Share>,
+    /// It is not in the file itself, but is run once before another service, as that one's entry says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub once: Option<Once>,
 }
 
 /// What a copy uses of a container of another service.
@@ -201,6 +206,9 @@ pub struct ContainerSpec {
     /// What else the engine is told.
     #[serde(default, skip_serializing_if = "Engine::is_default")]
     pub engine: Engine,
+    /// Commands around its life.
+    #[serde(default, skip_serializing_if = "Hooks::is_default")]
+    pub hooks: Hooks,
 }
 
 /// Log driver of a container.
@@ -304,6 +312,20 @@ pub struct HealthCheck {
     /// Between two checks during that time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_interval: Option<Duration>,
+}
+
+impl HealthCheck {
+    /// No check at all, whatever the image says.
+    pub fn none() -> Self {
+        Self {
+            test: vec!["NONE".to_owned()],
+            interval: None,
+            timeout: None,
+            retries: None,
+            start_period: None,
+            start_interval: None,
+        }
+    }
 }
 
 /// What each copy needs (reservation) and may use (limit).

@@ -6,7 +6,7 @@
 use crate::limits::TASKS_PER_NODE;
 use crate::{
     ClusterId, Content, ContentId, ContentKey, External, JoinToken, Node, NodeId, NodeName,
-    Outcome, Project, ProjectName, Readiness, Recorded, RequestId, Role, Service, ServiceId,
+    Outcome, Power, Project, ProjectName, Readiness, Recorded, RequestId, Role, Service, ServiceId,
     ServiceName, Slot, Task, TaskId, Time, Volume, VolumeKey,
 };
 use imbl::{OrdMap, OrdSet, Vector};
@@ -47,6 +47,9 @@ pub struct State {
     pub voters: OrdSet<NodeId>,
     /// Projects by name.
     pub projects: OrdMap<ProjectName, Project>,
+    /// What projects may be handed of their hosts; also of those that are not deployed.
+    #[serde(default, skip_serializing_if = "OrdMap::is_empty")]
+    pub policies: OrdMap<ProjectName, OrdSet<Power>>,
     /// Services, those being removed included.
     pub services: OrdMap<ServiceId, Service>,
     /// Tasks, ended ones included until they are forgotten.

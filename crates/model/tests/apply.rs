@@ -4,7 +4,7 @@ mod common;
 
 use common::{Log, deploy, join, project, published, service};
 use model::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 fn refused(outcome: Outcome) -> Refusal {
@@ -306,6 +306,8 @@ fn of_two_admins_who_saw_the_same_generation_one_wins() {
             seen: Some(seen),
             logins: BTreeMap::new(),
             contents: BTreeMap::new(),
+            powers: BTreeSet::new(),
+            grant: false,
         })
     };
     assert!(matches!(log.apply(deploy(1)), Outcome::Accepted { generation: 2, .. }));

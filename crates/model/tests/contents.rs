@@ -6,7 +6,7 @@ mod common;
 
 use common::*;
 use model::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const SECRET: ContentKind = ContentKind::Secret;
 
@@ -40,7 +40,8 @@ fn with(version: &str, external: Option<&str>) -> ServiceSpec {
 fn deploying(spec: ServiceSpec, contents: &[(&str, usize)]) -> Command {
     let contents = contents.iter().map(|(v, size)| (id(v), content(*size))).collect();
     let spec = project("shop", &[("web", spec)]);
-    Command::Deploy(Deploy { spec, seen: None, logins: BTreeMap::new(), contents })
+    let (powers, grant) = (BTreeSet::new(), false);
+    Command::Deploy(Deploy { spec, seen: None, logins: BTreeMap::new(), contents, powers, grant })
 }
 
 fn create(name: &str, version: &str) -> Command {

@@ -10,7 +10,7 @@ use model::{
     TaskStatus, Time, UpdatePolicy, WallTime,
 };
 use planner::{Settings, plan};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -122,6 +122,7 @@ fn deploy(state: &mut State, services: usize, replicas: usize) {
         refers_to: Vec::new(),
         depends_on: Vec::new(),
         shares_with: Vec::new(),
+        once: None,
     });
     let named = |n| (format!("s{n}").parse().expect("a valid name"), Arc::clone(&spec));
     let spec = ProjectSpec {
@@ -138,6 +139,8 @@ fn deploy(state: &mut State, services: usize, replicas: usize) {
             seen: None,
             logins: BTreeMap::new(),
             contents: BTreeMap::new(),
+            powers: BTreeSet::new(),
+            grant: false,
         }),
     );
 }

@@ -119,6 +119,8 @@ fn unmet(t: &Tables<'_>, group: usize, strictly: bool, draft: &mut Draft) -> Opt
     for dependency in &g.spec.depends_on {
         let Some(other) = t.neighbour(g.service, &dependency.service) else { continue };
         let (stand, condition) = (draft.stands.of(t, other), dependency.condition);
+        // What is run once before a generation is run before every copy of it.
+        let strictly = strictly || t.groups[other].spec.once.is_some();
         let waits = if strictly {
             !stand.satisfies(condition) && (dependency.required || stand.coming)
         } else {

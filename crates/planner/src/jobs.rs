@@ -1,6 +1,6 @@
 //! What is done once it ended well: each slot of a job runs until a task of the current generation ended
-//! with exit code 0, and never again after that; a loss before it runs it elsewhere. So many run at once
-//! as the job allows. Never chooses a node.
+//! with exit code 0, and never again after that; a loss before it runs it elsewhere, unless it is to be
+//! run once and its file rather waits. So many run at once as the job allows. Never chooses a node.
 //!
 //! That a slot is done is a field of the state (`SlotRecord::completed`), and stays when its node is removed.
 
@@ -12,7 +12,7 @@ use crate::rollout::{Progress, turns};
 use crate::scale::{Missing, Wish};
 use crate::service::{fill, keep};
 use crate::tables::{Group, Held, Tables};
-use model::{Cause, Mode, Slot, Task};
+use model::{Cause, Mode, NodeName, OnUnknown, Slot, Task};
 
 /// A slot and its tasks.
 type Copies<'g, 'a> = (Slot, &'g [Held<'a>]);
@@ -36,7 +36,8 @@ pub(crate) fn decide(t: &Tables<'_>, index: usize, wish: Wish<'_, '_>, draft: &m
     let (running, rest): (Vec<_>, Vec<_>) =
         open.into_iter().partition(|(_, copies)| copies.iter().any(|h| is_up(t, g, h)));
     let mut progress = Progress::default();
-    for &(_, copies) in &running {
+    // What is to be run once is not taken off its node half-way.
+    for &(_, copies) in running.iter().filter(|_| g.spec.once.is_none()) {
         keep(t, index, copies, &mut progress, draft);
     }
     start(t, index, running.len(), &rest, &mut progress, draft);
@@ -59,12 +60,22 @@ fn start<'g, 'a>(
     };
     let opened = draft.openings.len();
     for &(slot, copies) in rest {
-        if running + draft.openings.len() - opened < most as usize {
+        if let Some(node) = unknown(t, g, copies) {
+            draft.wait(g.service.id, slot, Reason::Unknown { node });
+        } else if running + draft.openings.len() - opened < most as usize {
             fill(t, index, &Missing { slot, copies, more: 0 }, progress, draft);
         } else {
             draft.wait(g.service.id, slot, Reason::Turn { most });
         }
     }
+}
+
+/// Of what is to be run once: the node out of reach on which it may run, or may have ended.
+fn unknown(t: &Tables<'_>, g: &Group<'_>, copies: &[Held<'_>]) -> Option<NodeName> {
+    let waits = g.spec.once.as_ref().is_some_and(|once| once.on_unknown == OnUnknown::Wait);
+    let lost = |h: &&Held<'_>| h.task.holds() && out_of_reach(t, t.nodes[h.node]).is_some();
+    let held = copies.iter().filter(|_| waits).find(lost)?;
+    Some(t.nodes[held.node].name.clone())
 }
 
 /// Whether a task runs, or is about to, where it is to be.

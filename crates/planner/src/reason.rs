@@ -92,6 +92,11 @@ pub enum Reason {
         /// The most that run at once.
         most: u32,
     },
+    /// It is to be run once, and nobody knows whether its copy on a node that is out of reach has ended.
+    Unknown {
+        /// Where that one is.
+        node: NodeName,
+    },
     /// Its earlier copy has to stop first.
     Stopping {
         /// Where that one is.
@@ -297,6 +302,10 @@ impl fmt::Display for Reason {
             }
             Self::Turn { most: 1 } => f.write_str("waits for its turn: one copy runs at a time"),
             Self::Turn { most } => write!(f, "waits for its turn: {most} copies run at a time"),
+            Self::Unknown { node } => write!(
+                f,
+                "nobody knows whether it ended on {node}, which is out of reach, and it is to be run once; it goes on when {node} is back, and is run again when that is removed"
+            ),
             Self::Stopping { node } => write!(f, "its earlier copy on {node} has to stop first"),
         }
     }

@@ -15,7 +15,9 @@ pub(crate) fn ended(t: &Tables<'_>, draft: &mut Draft) {
             removed(g, draft);
             continue;
         }
-        if g.tasks.iter().any(|h| !h.holds()) {
+        if g.service.one_off {
+            one_off(t, g, draft);
+        } else if g.tasks.iter().any(|h| !h.holds()) {
             let slots = g.slots().filter(|copies| copies.iter().any(|h| !h.holds()));
             slots.for_each(|copies| slot(t, g, copies, draft));
         }
@@ -28,6 +30,17 @@ fn removed(g: &Group<'_>, draft: &mut Draft) {
     }
     if g.tasks.iter().all(|h| !h.holds()) {
         draft.push(Change::Drop { service: g.service.id });
+    }
+}
+
+/// What was run once, and was not taken away by who ran it, goes as a whole when it is old.
+fn one_off(t: &Tables<'_>, g: &Group<'_>, draft: &mut Draft) {
+    let newest = g.tasks.iter().filter_map(|h| h.task.ended_at).max();
+    let Some(ended) = newest.filter(|_| g.tasks.iter().all(|h| !h.holds())) else { return };
+    if t.now >= ended + ENDED_TASK_KEPT {
+        removed(g, draft);
+    } else {
+        draft.wake(ended + ENDED_TASK_KEPT);
     }
 }
 

@@ -6,7 +6,7 @@ use agent::{
     Action, ActionResult, Container, ContainerId, Create, CreateMountSource, Health, Observation,
     Phase, label,
 };
-use model::{ClusterId, NodeId, ProjectName};
+use model::{ClusterId, Hook, NodeId, ProjectName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -56,6 +56,8 @@ pub(crate) struct Engine {
     images: BTreeSet<String>,
     pub(crate) volumes: BTreeSet<String>,
     networks: BTreeSet<ProjectName>,
+    /// Commands inside of containers, and how each ends.
+    hooks: BTreeMap<String, i64>,
     next: u64,
 }
 
@@ -68,6 +70,7 @@ impl Engine {
             images: BTreeSet::new(),
             volumes: BTreeSet::new(),
             networks: BTreeSet::new(),
+            hooks: BTreeMap::new(),
             next: 0,
         }
     }
@@ -105,6 +108,10 @@ impl Engine {
             Action::Create(create) => (self.create(now, create), Vec::new()),
             Action::Start { container, .. } => self.start(now, container),
             Action::Inspect { container, .. } => done(self.shown(container)),
+            Action::PrepareHook { container, hook, .. } => {
+                (self.prepare_hook(container, hook), Vec::new())
+            }
+            Action::RunHook { container, exec, .. } => (self.run_hook(container, exec), Vec::new()),
             Action::Stop { container, .. } => {
                 let code = self.containers.get(container).map_or(0, |c| match c.program.stops_in {
                     Some(_) => 0,
@@ -176,6 +183,7 @@ impl Engine {
             cluster: ClusterId(text(label::CLUSTER)),
             task: create.task,
             project,
+            step: create.step,
             digest: text(label::DIGEST),
             phase: Phase::Created,
             health: Health::Unchecked,
@@ -224,6 +232,28 @@ impl Engine {
             turns.extend(program.sick_in.map(|after| due(after, Turn::Fails)));
         }
         (ActionResult::Done(Some(held.shown.clone())), turns)
+    }
+
+    fn prepare_hook(&mut self, id: &ContainerId, hook: &Hook) -> ActionResult {
+        if !self.containers.get(id).is_some_and(|c| c.shown.running()) {
+            return ActionResult::Again("it does not run".to_owned());
+        }
+        self.next += 1;
+        let code = i64::from(hook.command.first().is_some_and(|c| c == "fails"));
+        let exec = format!("{}-{}", self.node, self.next);
+        self.hooks.insert(exec.clone(), code);
+        ActionResult::Prepared(exec)
+    }
+
+    /// A command ends at once; asked for again, it says how it ended.
+    fn run_hook(&self, id: &ContainerId, exec: &str) -> ActionResult {
+        match self.containers.get(id).map(|c| &c.shown) {
+            Some(shown) if shown.running() => {
+                let code = self.hooks.get(exec).copied();
+                ActionResult::Ended { code, output: String::new() }
+            }
+            other => ActionResult::Done(other.cloned()),
+        }
     }
 
     fn remove(&mut self, id: &ContainerId) -> ActionResult {

@@ -180,9 +180,10 @@ impl Cluster {
         let time = daemon.time(now);
         let outputs = daemon.agent.handle(time, input);
         // The last view is on the disk before anything of it is done.
-        let restarts =
-            |o: &Output| matches!(o, Output::Event(agent::Event::RestartedInPlace { .. }));
-        if is_view || outputs.iter().any(restarts) {
+        let kept = |o: &Output| {
+            matches!(o, Output::Keep | Output::Event(agent::Event::RestartedInPlace { .. }))
+        };
+        if is_view || outputs.iter().any(kept) {
             let snapshot = daemon.agent.snapshot();
             host.snapshot = snapshot;
         }
@@ -215,7 +216,8 @@ impl Cluster {
             Output::Event(agent::Event::ViewRefused { reason }) => {
                 self.invariants.refused(self.log.index(), node, &reason);
             }
-            Output::Event(_) => {}
+            // It was kept before anything of this was done.
+            Output::Keep | Output::Event(_) => {}
         }
     }
 
@@ -333,5 +335,7 @@ fn told(result: &ActionResult) -> &str {
         ActionResult::NoImage => "no image",
         ActionResult::Again(reason) | ActionResult::Never(reason) => reason,
         ActionResult::Unanswered(_) => "unanswered",
+        ActionResult::Prepared(_) => "prepared",
+        ActionResult::Ended { .. } => "ended",
     }
 }

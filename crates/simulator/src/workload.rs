@@ -6,7 +6,7 @@ use crate::scenario::{amend, project_spec};
 use model::{
     Availability, Command, Deploy, NodeId, ProjectName, Remove, Scale, ServiceName, SetNode,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// Most replicas of a service whose file is changed.
@@ -104,6 +104,8 @@ impl Workload {
             seen: None,
             logins: BTreeMap::new(),
             contents: BTreeMap::new(),
+            powers: BTreeSet::new(),
+            grant: false,
         }));
     }
 

@@ -4,7 +4,7 @@
 
 use agent::{
     Action, ActionResult, Agent, Container, ContainerId, Event, Health, Input, Kind, Observation,
-    Output, Phase, Settings,
+    Output, Phase, Settings, Snapshot,
 };
 use model::{
     Assignment, ClusterId, ContainerSpec, Image, Mode, Mount, MountSource, NodeId, Placement, Port,
@@ -41,6 +41,7 @@ pub(crate) fn spec() -> ServiceSpec {
         refers_to: vec![],
         depends_on: vec![],
         shares_with: vec![],
+        once: None,
     }
 }
 
@@ -102,6 +103,7 @@ pub(crate) fn container(n: u64, phase: Phase) -> Container {
         cluster: cluster(),
         task: id(n),
         project: "shop".parse().unwrap(),
+        step: None,
         digest: String::new(),
         phase,
         health: Health::Unchecked,
@@ -145,6 +147,8 @@ pub(crate) struct Rig {
     pub(crate) reports: Vec<(u64, Report)>,
     pub(crate) events: Vec<Event>,
     pub(crate) resyncs: usize,
+    /// What was last asked to be kept.
+    pub(crate) kept: Option<Snapshot>,
     index: u64,
 }
 
@@ -162,6 +166,7 @@ impl Rig {
             reports: vec![],
             events: vec![],
             resyncs: 0,
+            kept: None,
         }
     }
 
@@ -185,6 +190,7 @@ impl Rig {
                 Output::Do(action) => self.actions.push(action),
                 Output::Report { number, report } => self.reports.push((number, report)),
                 Output::Event(event) => self.events.push(event),
+                Output::Keep => self.kept = self.agent.snapshot(),
                 Output::Resync => self.resyncs += 1,
             }
         }

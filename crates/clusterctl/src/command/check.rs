@@ -75,7 +75,7 @@ pub(crate) fn not_honoured(card: &Card) -> Vec<String> {
             .map(|f| f.path.as_str())
             .collect();
         let what = match standing {
-            Standing::NeedsFlag => "allowed by --allow-host",
+            Standing::NeedsFlag => "allowed by policy or --allow-host",
             other => other.word(),
         };
         if !of.is_empty() {

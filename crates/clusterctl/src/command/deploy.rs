@@ -2,9 +2,9 @@
 //! anything starts, asks once, and waits until everything is there.
 
 use crate::args::Deploy;
-use crate::command::build;
 use crate::command::check::{not_honoured, said};
 use crate::command::scale::change;
+use crate::command::{build, policy};
 use crate::failure::Failure;
 use crate::project::{self, Rejected, Sources};
 use crate::session::{Chosen, Session};
@@ -12,14 +12,15 @@ use crate::wait::{Ending, Goal};
 use crate::{json, logins, retry, text, watch};
 use api::v1::{DeployReply, DeployRequest, GivenContent, NodeSummary, ServiceSummary};
 use compose::Loaded;
-use model::{Mode, ProjectSpec, RestartCondition, ServiceSpec};
+use model::{Mode, Power, ProjectSpec, RestartCondition, ServiceSpec};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) async fn run(session: &Session, words: Deploy) -> Result<(), Failure> {
     let nodes = session.nodes().await?;
     session.out.banner(nodes.read.as_ref());
     let usable = usable(&nodes.nodes);
-    let mut loaded = load(session, &words, usable, BTreeMap::new())?;
+    let granted = policy::granted(session).await?;
+    let mut loaded = load(session, &words, usable, &granted, BTreeMap::new())?;
     remark(session, &loaded, usable);
     let logins = logins(session, &words)?;
     let mut chosen = Chosen::of(loaded.spec.name.to_string(), session.fresh().await?);
@@ -31,7 +32,7 @@ pub(crate) async fn run(session: &Session, words: Deploy) -> Result<(), Failure>
     } else {
         if !words.dry_run && (words.build && !loaded.builds.is_empty() || !unnamed.is_empty()) {
             let built = build::all(session, &chosen.name, &loaded.builds, words.build).await?;
-            loaded = load(session, &words, usable, built)?;
+            loaded = load(session, &words, usable, &granted, built)?;
             // That took its time: the write that follows is stamped anew, on what was seen.
             chosen.stamp = Chosen::of(chosen.name.clone(), session.fresh().await?).stamp;
         }
@@ -70,10 +71,12 @@ fn load(
     session: &Session,
     words: &Deploy,
     usable: usize,
+    granted: &BTreeMap<String, BTreeSet<Power>>,
     built: BTreeMap<String, String>,
 ) -> Result<Loaded, Failure> {
     let sources = Sources {
         nodes: Some(usable),
+        granted: granted.clone(),
         built,
         ..Sources::new(&words.input, session.global.project.clone())
     };

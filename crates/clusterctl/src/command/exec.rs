@@ -72,7 +72,7 @@ async fn start(session: &Session, words: Exec) -> Result<ExecStart, Failure> {
 }
 
 /// `KEY=VALUE`; a bare `KEY` takes the value it has here, as with Docker.
-fn variable(text: String) -> String {
+pub(crate) fn variable(text: String) -> String {
     if text.contains('=') {
         return text;
     }

@@ -41,9 +41,15 @@ pub(crate) async fn run(session: &Session, words: Logs) -> Result<(), Failure> {
         tail: words.tail,
         timestamps: words.timestamps,
     };
+    show(session, query, false).await
+}
+
+/// Shows what is asked for until it ends; `plain`: on the stream it was printed to, and nothing before it.
+pub(crate) async fn show(session: &Session, query: LogsQuery, plain: bool) -> Result<(), Failure> {
     let mut shown = Shown {
         session,
         query,
+        plain,
         prefixes: Prefixes::new(session.out.colour),
         begun: None,
         newest: BTreeMap::new(),
@@ -63,6 +69,7 @@ pub(crate) async fn run(session: &Session, words: Logs) -> Result<(), Failure> {
 struct Shown<'a> {
     session: &'a Session,
     query: LogsQuery,
+    plain: bool,
     prefixes: Prefixes,
     /// When it was first asked for, in seconds since the epoch.
     begun: Option<i64>,
@@ -93,6 +100,10 @@ impl Shown<'_> {
             self.newest.insert(place, at);
         }
         let out = self.session.out;
+        if self.plain {
+            let line = [reply.line.strip_suffix(b"\n").unwrap_or(&reply.line), b"\n"].concat();
+            return if reply.stderr { out.error_bytes(&line) } else { out.bytes(&line) };
+        }
         for line in lines(&reply.line) {
             if out.json {
                 out.record(&json::log_line(reply, line))?;

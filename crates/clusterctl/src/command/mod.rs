@@ -13,6 +13,8 @@ mod list;
 mod local;
 mod logs;
 mod nodes;
+mod policy;
+mod run;
 mod scale;
 mod token;
 mod version;
@@ -50,6 +52,8 @@ pub(crate) async fn run(out: Out, args: Args) -> Result<(), Failure> {
         Command::Scale(words) => scale::scale(&session()?, words).await,
         Command::Logs(words) => logs::run(&session()?, words).await,
         Command::Exec(words) => exec::run(&session()?, words).await,
+        Command::Policy(words) => policy::run(&session()?, words).await,
+        Command::Run(words) => run::run(&session()?, words).await,
         Command::Inspect(words) => inspect::run(&session()?, &words.name).await,
         Command::Events(words) => events::run(&session()?, words).await,
         Command::Status => list::status(&session()?).await,

@@ -19,6 +19,10 @@ pub(crate) struct Script {
     pub(crate) writes: Vec<Status>,
     /// Requests of writes, as they came.
     pub(crate) scales: Vec<ScaleRequest>,
+    pub(crate) policies: Vec<Policy>,
+    pub(crate) policies_set: Vec<SetPolicyRequest>,
+    pub(crate) runs: Vec<RunRequest>,
+    pub(crate) ended_runs: Vec<EndRunRequest>,
     pub(crate) deploys: Vec<DeployRequest>,
     pub(crate) contents: Vec<GivenContent>,
     pub(crate) deploy_reply: DeployReply,
@@ -186,6 +190,31 @@ impl Admin for Fake {
     }
 
     async fn down(&self, _: Request<DownRequest>) -> Result<Response<WriteReply>, Status> {
+        self.answer(|s| s.write_reply.clone())
+    }
+
+    async fn policies(&self, _: Request<ReadRequest>) -> Result<Response<PoliciesReply>, Status> {
+        self.answer(|s| PoliciesReply { read: None, policies: s.policies.clone() })
+    }
+
+    async fn set_policy(
+        &self,
+        request: Request<SetPolicyRequest>,
+    ) -> Result<Response<WriteReply>, Status> {
+        self.set(|s| s.policies_set.push(request.into_inner()));
+        self.answer(|s| s.write_reply.clone())
+    }
+
+    async fn run(&self, request: Request<RunRequest>) -> Result<Response<WriteReply>, Status> {
+        self.set(|s| s.runs.push(request.into_inner()));
+        self.answer(|s| s.write_reply.clone())
+    }
+
+    async fn end_run(
+        &self,
+        request: Request<EndRunRequest>,
+    ) -> Result<Response<WriteReply>, Status> {
+        self.set(|s| s.ended_runs.push(request.into_inner()));
         self.answer(|s| s.write_reply.clone())
     }
 

@@ -4,9 +4,13 @@ use crate::admin::contents;
 use crate::admin::write::{propose, scaled};
 use crate::managing::{Managing, SEAL_LOGIN};
 use crate::node::Node;
+use crate::serve::refusal;
 use api::v1::{self, containers_client::ContainersClient};
 use futures::future::join_all;
-use model::{Command, Deploy, NodeId, Outcome, ProjectSpec, Pull, Readiness, ServiceSpec, limits};
+use model::{
+    Command, Deploy, Image, NodeId, Outcome, Power, ProjectSpec, Pull, Readiness, Refusal,
+    ServiceSpec, limits,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,8 +28,14 @@ pub(crate) async fn deploy(
     if message.document.len() > limits::COMPOSE_BYTES {
         return Err(Status::resource_exhausted("the Compose document is larger than 1 MiB"));
     }
-    let mut spec = compose::parse_canonical(&message.document, message.allow_host)
+    let (mut spec, powers) = compose::parse_with_powers(&message.document)
         .map_err(|complaints| Status::invalid_argument(complaints.to_string()))?;
+    // `apply` has the last word; this one comes before images are looked for, and of a dry run too.
+    let granted = managing.log.state().granted(&spec.name);
+    let missing: BTreeSet<Power> = powers.difference(&granted).copied().collect();
+    if !missing.is_empty() && !message.allow_host {
+        return Err(refusal(&Refusal::NotGranted { project: spec.name, missing }));
+    }
     let remarks = resolve(node, managing, &mut spec, &message.logins).await?;
     spec.source = compose::canonical(&spec);
     let contents = contents::settle(managing, &mut spec, message.contents)?;
@@ -34,7 +44,8 @@ pub(crate) async fn deploy(
     }
     let seal = |(host, login): (String, Vec<u8>)| (host, managing.sealer.seal(&login, SEAL_LOGIN));
     let logins = message.logins.into_iter().map(seal).collect();
-    let command = Command::Deploy(Deploy { spec, seen: Some(message.seen), logins, contents });
+    let (seen, grant) = (Some(message.seen), message.allow_host);
+    let command = Command::Deploy(Deploy { spec, seen, logins, contents, powers, grant });
     let (index, outcome) = propose(managing, command, message.request).await?;
     let Outcome::Accepted { generation, scaled: counts, changed } = outcome else {
         return Err(Status::internal(format!("unexpected outcome {outcome:?}")));
@@ -54,8 +65,9 @@ async fn resolve(
     let images: BTreeSet<(String, bool)> = spec
         .services
         .values()
-        .filter(|s| s.container.image.resolved.is_none())
-        .map(|s| (s.container.image.reference.clone(), s.container.image.pull != Pull::Never))
+        .flat_map(|s| images(s))
+        .filter(|image| image.resolved.is_none())
+        .map(|image| (image.reference.clone(), image.pull != Pull::Never))
         .collect();
     let mut found = BTreeMap::new();
     let mut remarks = Vec::new();
@@ -68,14 +80,23 @@ async fn resolve(
         found.insert(reference.clone(), resolved);
     }
     for service in spec.services.values_mut() {
-        let image = &service.container.image;
-        if let Some(resolved) = found.get(&image.reference).filter(|_| image.resolved.is_none()) {
-            let mut changed: ServiceSpec = (**service).clone();
-            changed.container.image.resolved.clone_from(resolved);
-            *service = Arc::new(changed);
+        let mut changed: ServiceSpec = (**service).clone();
+        let steps = changed.container.hooks.pre_start.iter_mut().filter_map(|s| s.image.as_mut());
+        for image in steps.chain([&mut changed.container.image]) {
+            let resolved = found.get(&image.reference).filter(|_| image.resolved.is_none());
+            if let Some(resolved) = resolved {
+                image.resolved.clone_from(resolved);
+            }
         }
+        *service = Arc::new(changed);
     }
     Ok(remarks)
+}
+
+/// The images of a service: its container's, and those of what is run before it.
+fn images(service: &ServiceSpec) -> impl Iterator<Item = &Image> {
+    let steps = service.container.hooks.pre_start.iter().filter_map(|step| step.image.as_ref());
+    steps.chain([&service.container.image])
 }
 
 /// What one node said of an image.

@@ -4,7 +4,9 @@ mod contents;
 mod deploy;
 mod inspect;
 mod logs;
+mod policy;
 mod read;
+mod run;
 mod streams;
 mod summary;
 pub(crate) mod write;
@@ -134,6 +136,40 @@ impl Admin for AdminService {
     ) -> Result<Response<v1::WriteReply>, Status> {
         let (_, managing) = self.enter(&request)?;
         write::down(&managing, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn policies(
+        &self,
+        request: Request<v1::ReadRequest>,
+    ) -> Result<Response<v1::PoliciesReply>, Status> {
+        let (node, managing) = self.enter(&request)?;
+        let reading = Reading::take(&node, &managing, request.get_ref().stale).await;
+        let policies = policy::of(&reading.state, &request.get_ref().project);
+        Ok(Response::new(v1::PoliciesReply { read: Some(reading.info), policies }))
+    }
+
+    async fn set_policy(
+        &self,
+        request: Request<v1::SetPolicyRequest>,
+    ) -> Result<Response<v1::WriteReply>, Status> {
+        let (_, managing) = self.enter(&request)?;
+        policy::set(&managing, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn run(
+        &self,
+        request: Request<v1::RunRequest>,
+    ) -> Result<Response<v1::WriteReply>, Status> {
+        let (_, managing) = self.enter(&request)?;
+        run::run(&managing, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn end_run(
+        &self,
+        request: Request<v1::EndRunRequest>,
+    ) -> Result<Response<v1::WriteReply>, Status> {
+        let (_, managing) = self.enter(&request)?;
+        run::end(&managing, request.into_inner()).await.map(Response::new)
     }
 
     async fn set_node(

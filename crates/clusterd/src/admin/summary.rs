@@ -209,6 +209,10 @@ impl Subject<'_> {
             current: task.generation == service.generation && !service.removed,
             address: task.address.map(|a| a.to_string()).unwrap_or_default(),
             ports: spec.ports.iter().map(port).collect(),
+            exit_code: match task.state {
+                TaskState::Exited { code } => Some(code),
+                _ => None,
+            },
         }
     }
 

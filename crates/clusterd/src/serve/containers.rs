@@ -155,6 +155,7 @@ fn exec_of(start: v1::ExecStart) -> ExecRequest {
         user: (!start.user.is_empty()).then_some(start.user),
         working_dir: (!start.workdir.is_empty()).then_some(start.workdir),
         environment: pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).collect::<BTreeMap<_, _>>(),
+        privileged: false,
     }
 }
 

@@ -176,3 +176,5 @@ pub(super) const EXTERNAL: Table =
     &[("name", Emulated("the old way to write `external: true` beside a `name`"))];
 
 pub(super) const CLUSTER: Table = &[("resolved", Honoured)];
+
+pub(super) const PRE_START_CLUSTER: Table = &[("on-unknown", Honoured), ("resolved", Honoured)];

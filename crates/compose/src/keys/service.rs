@@ -7,8 +7,6 @@ const ONE_NETWORK: &str = "each project has one network per node for now";
 const ADDRESSES: &str = "addresses are given out by the node";
 const WINDOWS: &str = "it means something on Windows only; nodes run Linux";
 const NOT_BUILT: &str = "the builder on this machine is not told of it";
-const NO_HOOKS: &str = "hooks are not run yet";
-const HOOKS_INSTEAD: &str = "do it in the container's entry point for now";
 const NO_MODELS: &str = "the cluster runs containers only";
 const MODELS_INSTEAD: &str = "run the model's server as a service of its own";
 const BY_HAND: &str = "it watches files while you develop; a cluster runs what was built";
@@ -88,9 +86,9 @@ pub(super) const SERVICE: Table = &[
     ("pids_limit", Honoured),
     ("platform", Emulated("the service runs on nodes of that platform, with their own images")),
     ("ports", Honoured),
-    ("post_start", Refused(NO_HOOKS, HOOKS_INSTEAD)),
-    ("pre_start", Refused(NO_HOOKS, HOOKS_INSTEAD)),
-    ("pre_stop", Refused(NO_HOOKS, "do it when the container gets its stop signal for now")),
+    ("post_start", Honoured),
+    ("pre_start", Honoured),
+    ("pre_stop", Honoured),
     ("privileged", Honoured),
     ("profiles", Honoured),
     ("provider", Refused(NO_MODELS, "start what the provider would start yourself")),
@@ -313,19 +311,19 @@ pub(super) const SERVICE_MODEL: Table = &[
 ];
 
 pub(super) const PRE_START: Table = &[
-    ("command", Refused(NO_HOOKS, HOOKS_INSTEAD)),
-    ("image", Refused(NO_HOOKS, HOOKS_INSTEAD)),
-    ("user", Refused(NO_HOOKS, HOOKS_INSTEAD)),
-    ("privileged", Refused(NO_HOOKS, HOOKS_INSTEAD)),
-    ("working_dir", Refused(NO_HOOKS, HOOKS_INSTEAD)),
-    ("environment", Refused(NO_HOOKS, HOOKS_INSTEAD)),
-    ("per_replica", Refused(NO_HOOKS, HOOKS_INSTEAD)),
+    ("command", Honoured),
+    ("image", Honoured),
+    ("user", Honoured),
+    ("privileged", Honoured),
+    ("working_dir", Honoured),
+    ("environment", Honoured),
+    ("per_replica", Honoured),
 ];
 
 pub(super) const HOOK: Table = &[
-    ("command", Refused(NO_HOOKS, HOOKS_INSTEAD)),
-    ("user", Refused(NO_HOOKS, HOOKS_INSTEAD)),
-    ("privileged", Refused(NO_HOOKS, HOOKS_INSTEAD)),
-    ("working_dir", Refused(NO_HOOKS, HOOKS_INSTEAD)),
-    ("environment", Refused(NO_HOOKS, HOOKS_INSTEAD)),
+    ("command", Honoured),
+    ("user", Honoured),
+    ("privileged", Honoured),
+    ("working_dir", Honoured),
+    ("environment", Honoured),
 ];

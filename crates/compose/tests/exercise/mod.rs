@@ -20,6 +20,7 @@ pub(crate) fn input(text: &str) -> Input<'static> {
         read: &nothing,
         ignore: BTreeSet::new(),
         allow_host: false,
+        granted: Default::default(),
         nodes: Some(1),
         profiles: vec![],
         built: std::collections::BTreeMap::new(),

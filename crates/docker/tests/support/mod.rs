@@ -62,6 +62,7 @@ pub(crate) fn service(script: &str) -> ServiceSpec {
         refers_to: vec![],
         depends_on: vec![],
         shares_with: vec![],
+        once: None,
     }
 }
 
@@ -178,6 +179,8 @@ impl Rig {
                     let result = engine.execute(&action).await;
                     sender.send(Input::Done { action, result })
                 })),
+                // The agent lives as long as the test.
+                Output::Keep => {}
                 Output::Resync => self.resync(),
                 Output::Report { number, report } => {
                     self.deleted.extend(report.deleted_volumes);

@@ -6,7 +6,9 @@
 mod contents;
 mod depends;
 mod nodes;
+mod policies;
 mod projects;
+mod runs;
 mod shares;
 mod tasks;
 
@@ -59,6 +61,9 @@ impl State {
             Command::Deploy(c) => self.deploy(now, c),
             Command::Scale(c) => self.scale(now, c),
             Command::Remove(c) => self.remove(now, c),
+            Command::SetPolicy(c) => self.set_policy(now, c),
+            Command::Run(c) => self.run(now, c),
+            Command::EndRun(c) => self.end_run(c),
             Command::SetNode(c) => self.set_node(now, c),
             Command::RemoveNode(c) => self.remove_node(now, c),
             Command::SetToken { role, token } => self.set_token(*role, token),

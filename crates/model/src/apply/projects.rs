@@ -7,7 +7,7 @@ use crate::{
     ServiceId, ServiceName, ServiceSpec, State, Volume, VolumeKey,
 };
 use imbl::{OrdMap, OrdSet};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 type Applied = Result<Outcome, Refusal>;
@@ -23,6 +23,7 @@ impl State {
         let counts = shares::counts(&deploy.spec.services, |service| {
             self.service(name, service).filter(|s| !s.global()).map(|s| s.scale)
         })?;
+        self.refuse_powers(now, deploy)?;
         let mut project = self.projects.get(name).cloned().unwrap_or_else(|| Project {
             name: name.clone(),
             generation: 0,
@@ -47,6 +48,7 @@ impl State {
         }
         let (generation, release) = (project.generation, project.release);
         self.record(now, Event::Deployed { project: name.clone(), release });
+        let again = self.once_again(name, deploy);
         let (mut scaled, mut changed) = (Vec::new(), Vec::new());
         for (position, (service, spec)) in deploy.spec.services.iter().enumerate() {
             let id = match project.services.get(service) {
@@ -55,7 +57,8 @@ impl State {
             };
             project.services.insert(service.clone(), id);
             let asked = counts.get(service).copied().flatten();
-            let (is_new, moved) = self.wish(now, id, &project, service, spec, asked);
+            let again = again.contains(service);
+            let (is_new, moved) = self.wish(now, id, &project, (service, spec), again, asked);
             if is_new {
                 changed.push(service.clone());
             }
@@ -70,15 +73,33 @@ impl State {
         Ok(Outcome::Accepted { generation, scaled, changed })
     }
 
-    /// Records the wish for one service. Returns whether it has a new generation, and its count before
+    /// Services that are run once before others and are to be run anew: when the other one has a new
+    /// generation, and when it was tried and did not end well.
+    fn once_again(&self, project: &ProjectName, deploy: &Deploy) -> BTreeSet<ServiceName> {
+        let is_new = |name: &ServiceName| {
+            let spec = deploy.spec.services.get(name);
+            let known = self.service(project, name);
+            known.zip(spec).is_none_or(|(known, spec)| !known.spec().makes_same_task(spec))
+        };
+        let failed = |name: &ServiceName| {
+            let slots = self.service(project, name).map(|s| &s.slots);
+            slots.is_some_and(|slots| slots.values().any(|r| r.given_up && !r.completed))
+        };
+        let once = |spec: &ServiceSpec| spec.once.as_ref().map(|once| once.before.clone());
+        let all = deploy.spec.services.iter().filter_map(|(name, s)| Some((name, once(s)?)));
+        let again = all.filter(|(name, before)| is_new(before) || failed(name));
+        again.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Records the wish for one service; `again`: although its tasks would be the same. Returns whether it has a new generation, and its count before
     /// and after when the file changed one that existed.
     fn wish(
         &mut self,
         now: Now,
         id: ServiceId,
         project: &Project,
-        name: &ServiceName,
-        spec: &Arc<ServiceSpec>,
+        (name, spec): (&ServiceName, &Arc<ServiceSpec>),
+        again: bool,
         asked: Option<u32>,
     ) -> (bool, Option<(u32, u32)>) {
         let Some(mut service) = self.services.get(&id).cloned() else {
@@ -92,12 +113,13 @@ impl State {
                 specs: OrdMap::unit(1, Arc::clone(spec)),
                 scale: asked.unwrap_or(1),
                 removed: false,
+                one_off: false,
                 slots: OrdMap::new(),
             };
             self.services.insert(id, service);
             return (true, None);
         };
-        let is_new = !service.spec().makes_same_task(spec);
+        let is_new = again || !service.spec().makes_same_task(spec);
         if is_new {
             service.generation += 1;
             service.generation_at = now.at;
@@ -131,6 +153,9 @@ impl State {
             })?;
             if service.global() {
                 return Err(Refusal::GlobalHasNoScale(name.clone()));
+            }
+            if service.spec().once.is_some() {
+                return Err(Refusal::OnceHasNoScale(name.clone()));
             }
             if *count > REPLICAS {
                 return Err(Refusal::Limit {
@@ -182,7 +207,8 @@ impl State {
             .projects
             .remove(&remove.project)
             .ok_or_else(|| Refusal::NoProject(remove.project.clone()))?;
-        for id in project.services.values() {
+        let runs: Vec<ServiceId> = self.runs_of(&remove.project).map(|s| s.id).collect();
+        for id in project.services.values().chain(&runs) {
             self.condemn(*id);
         }
         if remove.volumes {
@@ -197,7 +223,7 @@ impl State {
         Ok(Outcome::Done)
     }
 
-    fn condemn(&mut self, id: ServiceId) {
+    pub(super) fn condemn(&mut self, id: ServiceId) {
         if let Some(service) = self.services.get_mut(&id) {
             service.removed = true;
         }

@@ -40,7 +40,8 @@ impl State {
             Change::Home { volume, node } => self.home(now, volume, *node),
             Change::Drop { service } => {
                 let empty = self.tasks_of(*service).next().is_none();
-                let dropped = empty && self.services.get(service).is_some_and(|s| s.removed);
+                let dropped =
+                    empty && self.services.get(service).is_some_and(|s| s.removed || s.one_off);
                 if dropped {
                     self.services.remove(service);
                 }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
 use model::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,6 +52,7 @@ pub fn service() -> ServiceSpec {
         refers_to: vec![],
         depends_on: vec![],
         shares_with: vec![],
+        once: None,
     }
 }
 
@@ -81,6 +82,8 @@ pub fn deploy(name: &str, services: &[(&str, ServiceSpec)]) -> Command {
         seen: None,
         logins: BTreeMap::new(),
         contents: BTreeMap::new(),
+        powers: BTreeSet::new(),
+        grant: false,
     })
 }
 

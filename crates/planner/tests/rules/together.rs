@@ -119,6 +119,8 @@ fn different_numbers_are_refused() {
         seen: None,
         logins: std::collections::BTreeMap::new(),
         contents: std::collections::BTreeMap::new(),
+        powers: std::collections::BTreeSet::new(),
+        grant: false,
     };
     match w.apply(Command::Deploy(deploy)) {
         Outcome::Refused(why) => assert_eq!(

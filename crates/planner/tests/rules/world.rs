@@ -10,7 +10,7 @@ use model::{
     UpdatePolicy, Verdict, VolumeKey, WallTime, Wanted,
 };
 use planner::{Plan, Settings, plan};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,6 +44,7 @@ pub(crate) fn spec(replicas: u32) -> ServiceSpec {
         refers_to: Vec::new(),
         depends_on: Vec::new(),
         shares_with: Vec::new(),
+        once: None,
     }
 }
 
@@ -155,8 +156,14 @@ impl World {
             contents: BTreeMap::new(),
             source: String::new(),
         };
-        let deploy =
-            Deploy { spec, seen: None, logins: BTreeMap::new(), contents: BTreeMap::new() };
+        let deploy = Deploy {
+            spec,
+            seen: None,
+            logins: BTreeMap::new(),
+            contents: BTreeMap::new(),
+            powers: BTreeSet::new(),
+            grant: false,
+        };
         let outcome = self.apply(Command::Deploy(deploy));
         assert!(matches!(outcome, Outcome::Accepted { .. }), "{outcome:?}");
     }

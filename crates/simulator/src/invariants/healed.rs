@@ -46,7 +46,10 @@ fn waiting(cluster: &Cluster) -> Waiting {
 /// the time or waits for what does not come.
 fn passes(state: &State, plan: &Plan, waiting: &planner::Waiting) -> bool {
     match &waiting.reason {
-        Reason::Stopping { .. } | Reason::BackingOff { .. } | Reason::Turn { .. } => true,
+        Reason::Stopping { .. }
+        | Reason::BackingOff { .. }
+        | Reason::Turn { .. }
+        | Reason::Unknown { .. } => true,
         Reason::Dependency { service, .. } => {
             let project = &state.services[&waiting.service].project;
             let Some(other) = state.service(project, service) else { return true };

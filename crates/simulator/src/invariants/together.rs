@@ -7,6 +7,10 @@ use agent::Create;
 use model::{NodeId, State, TaskId};
 
 pub(super) fn check(state: &State, hosts: &Hosts, node: NodeId, create: &Create) -> Broken {
+    if create.step.is_some() {
+        // It has the mounts of its own task's container, which was made before it.
+        return None;
+    }
     let asked = create.spec.shares_with.len();
     if create.shares.len() != asked {
         return Some(format!("{} is made upon {} of {asked}", create.name, create.shares.len()));

@@ -10,7 +10,7 @@ use model::{
     Availability, Command, Deploy, NodeId, Outcome, ProjectName, ProjectSpec, Remove, Scale,
     SetNode,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 type Said = Result<Vec<String>, String>;
 
@@ -104,6 +104,8 @@ fn wish(cluster: &Cluster, verb: &str, args: &[&str], document: &str) -> Result<
                 seen: None,
                 logins: BTreeMap::new(),
                 contents: BTreeMap::new(),
+                powers: BTreeSet::new(),
+                grant: false,
             }))
         }
         "scale" => {

@@ -1,0 +1,50 @@
+//! `run` against a cluster that answers as told: what is asked, what is shown, which exit code comes back.
+
+mod fake;
+
+use api::v1::*;
+use fake::{Fake, Place, replica};
+
+fn ended(code: Option<i64>, state: &str) -> ReplicaSummary {
+    ReplicaSummary { exit_code: code, state: state.into(), ..replica("mine.1", "ended", "") }
+}
+
+fn line(text: &str, stderr: bool) -> LogsReply {
+    LogsReply { replica: "mine.1".into(), line: text.into(), stderr, ..LogsReply::default() }
+}
+
+#[test]
+fn output_and_exit_code_are_those_of_the_command_and_it_is_taken_away() {
+    let fake = Fake::new();
+    fake.set(|s| {
+        s.replicas = vec![vec![ended(Some(7), "exited (7)")]];
+        s.logs = vec![line("hello\n", false), line("odd", true)];
+    });
+    let words = "run --rm --no-deps --name mine -e A=1=2 --user u web do --it now";
+    let ran = Place::with(&fake).run(words);
+    assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (7, "hello\n", "odd\n"));
+    let run = fake.set(|s| s.runs.remove(0));
+    assert_eq!((run.project.as_str(), run.service.as_str()), ("shop", "web"));
+    assert_eq!(run.command, ["do", "--it", "now"]);
+    assert_eq!(run.environment["A"], "1=2");
+    assert!(run.no_deps && run.user == "u" && run.request.is_some());
+    assert_eq!(fake.set(|s| s.ended_runs.remove(0)).name, "mine");
+}
+
+#[test]
+fn one_that_could_not_be_run_says_why_and_is_kept_without_rm() {
+    let fake = Fake::new();
+    fake.set(|s| s.replicas = vec![vec![ended(None, "failed: no such file")]]);
+    let ran = Place::with(&fake).run("run --name mine web do");
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("no such file"), "{ran:?}");
+    assert!(fake.set(|s| s.ended_runs.is_empty()));
+}
+
+#[test]
+fn a_detached_one_prints_its_name() {
+    let fake = Fake::new();
+    let ran = Place::with(&fake).run("run -d web do");
+    assert_eq!(ran.code, 0);
+    assert!(ran.out.starts_with("web-run-"), "{ran:?}");
+}

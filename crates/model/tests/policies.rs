@@ -1,0 +1,100 @@
+//! What projects may be handed of their hosts.
+
+mod common;
+
+use common::{Log, project, service};
+use model::*;
+use std::collections::{BTreeMap, BTreeSet};
+
+fn deploy(log: &mut Log, powers: &[Power], grant: bool) -> Outcome {
+    log.apply(Command::Deploy(Deploy {
+        spec: project("shop", &[("web", service())]),
+        seen: None,
+        logins: BTreeMap::new(),
+        powers: powers.iter().copied().collect(),
+        grant,
+    }))
+}
+
+fn set(log: &mut Log, grant: &[Power], revoke: &[Power]) -> Outcome {
+    log.apply(Command::SetPolicy(SetPolicy {
+        project: "shop".parse().unwrap(),
+        grant: grant.iter().copied().collect(),
+        revoke: revoke.iter().copied().collect(),
+    }))
+}
+
+fn granted(log: &Log) -> BTreeSet<Power> {
+    log.state.granted(&"shop".parse().unwrap())
+}
+
+#[test]
+fn what_was_not_granted_is_refused_with_the_command_that_grants_it() {
+    let mut log = Log::founded();
+    set(&mut log, &[Power::Pid], &[]);
+    let asked = [Power::Pid, Power::Privileged, Power::Devices];
+    let Outcome::Refused(why) = deploy(&mut log, &asked, false) else {
+        panic!("it was let through")
+    };
+    assert!(log.state.projects.is_empty());
+    let why = why.to_string();
+    assert!(why.ends_with("`clusterctl policy grant -p shop devices privileged`"), "{why}");
+    set(&mut log, &[Power::Devices, Power::Privileged], &[]);
+    assert!(matches!(deploy(&mut log, &asked, false), Outcome::Accepted { .. }));
+}
+
+#[test]
+fn what_is_revoked_is_refused_from_the_next_deploy_on() {
+    let mut log = Log::founded();
+    set(&mut log, &[Power::Volumes, Power::Pid], &[]);
+    deploy(&mut log, &[Power::Volumes], false);
+    set(&mut log, &[], &[Power::Volumes]);
+    assert_eq!(granted(&log), [Power::Pid].into());
+    assert_eq!(log.state.projects.len(), 1);
+    assert!(matches!(deploy(&mut log, &[Power::Volumes], false), Outcome::Refused(_)));
+    assert!(matches!(deploy(&mut log, &[], false), Outcome::Accepted { .. }));
+    set(&mut log, &[], &Power::ALL);
+    assert!(log.state.policies.is_empty());
+}
+
+#[test]
+fn a_deploy_that_grants_what_it_asks_for_is_recorded_as_such_and_refused_ones_grant_nothing() {
+    let mut log = Log::founded();
+    let moved = Command::Deploy(Deploy {
+        spec: project("shop", &[("web", service())]),
+        seen: Some(9),
+        logins: BTreeMap::new(),
+        powers: [Power::Pid].into(),
+        grant: true,
+    });
+    assert!(matches!(log.apply(moved), Outcome::Refused(Refusal::Moved { .. })));
+    assert!(granted(&log).is_empty());
+    assert!(matches!(deploy(&mut log, &[Power::Pid], true), Outcome::Accepted { .. }));
+    assert_eq!(granted(&log), [Power::Pid].into());
+    let told = log
+        .state
+        .events
+        .iter()
+        .any(|e| e.event.to_string() == "shop may be handed of its hosts: pid");
+    assert!(told);
+}
+
+#[test]
+fn a_policy_outlives_its_project_and_there_is_a_limit() {
+    let mut log = Log::founded();
+    deploy(&mut log, &[Power::Pid], true);
+    log.apply(Command::Remove(Remove { project: "shop".parse().unwrap(), volumes: false }));
+    assert_eq!(granted(&log), [Power::Pid].into());
+    for n in 1..limits::POLICIES {
+        let project = format!("p{n}").parse().unwrap();
+        let grant = [Power::Pid].into();
+        log.apply(Command::SetPolicy(SetPolicy { project, grant, revoke: BTreeSet::new() }));
+    }
+    let more = SetPolicy {
+        project: "more".parse().unwrap(),
+        grant: [Power::Pid].into(),
+        revoke: BTreeSet::new(),
+    };
+    assert!(matches!(log.apply(Command::SetPolicy(more)), Outcome::Refused(Refusal::Limit { .. })));
+    assert_eq!(set(&mut log, &[Power::Uts], &[]), Outcome::Done);
+}
