@@ -80,20 +80,20 @@ pub(crate) fn attack_13_host_access(cluster: &Cluster) -> Verdict {
 
 /// A policy lets the project through, from any host and without a flag, until it is revoked.
 fn policy_is_the_clusters(cluster: &Cluster) -> Verdict {
-    let text = project("handed", "privileged: true");
-    let grant = "clusterctl policy grant -p handed privileged";
+    let text = project("handed", "uts: host");
+    let grant = "clusterctl policy grant -p handed uts";
     refused(cluster, &text, &[], &["docker-compose.yml:5:5", grant])?;
-    cluster.say(2, &["policy", "grant", "-p", "handed", "privileged"])?;
+    cluster.say(2, &["policy", "grant", "-p", "handed", "uts"])?;
     let said = cluster.say(3, &["policy", "show", "-p", "handed"])?.stdout;
-    assert_eq!(said, "handed  privileged\n");
+    assert_eq!(said, "handed  uts\n");
     cluster.deploy_text(1, &text, &[])?.ok()?;
-    let more = project("handed", "privileged: true\npid: host");
+    let more = project("handed", "uts: host\npid: host");
     let done = cluster.deploy_text(1, &more, &[])?;
     let words = ["docker-compose.yml:6:5", "clusterctl policy grant -p handed pid"];
     assert_eq!(done.code, Some(1), "{}{}", done.stdout, done.stderr);
     assert!(words.iter().all(|w| done.stderr.contains(w)), "{}", done.stderr);
     cluster.undeploy(1, "handed")?;
-    cluster.say(1, &["policy", "revoke", "-p", "handed", "privileged"])?;
+    cluster.say(1, &["policy", "revoke", "-p", "handed", "uts"])?;
     refused(cluster, &text, &[], &[grant])?;
     Ok(())
 }

@@ -211,6 +211,10 @@ impl Record {
         if self.state.ended() {
             return;
         }
+        if self.wanted() && self.state == TaskState::Stopping {
+            // It was doomed before the daemon was restarted; why is not known any more.
+            self.doom("it failed as it started, before the daemon was restarted".to_owned());
+        }
         self.address = container.address;
         self.advance(TaskState::Starting);
         let well = matches!(container.health, Health::Unchecked | Health::Healthy);

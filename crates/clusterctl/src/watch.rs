@@ -7,7 +7,7 @@ use crate::out::{Out, terminal_size};
 use crate::session::Session;
 use crate::tree::{self, Look};
 use crate::wait::{Goal, Progress, Snapshot, Step};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
@@ -59,8 +59,14 @@ async fn snapshot(session: &Session, goal: &Goal) -> Result<Snapshot, Failure> {
         Goal::Whole { project, .. } | Goal::Gone { project, .. } => project.as_str(),
         Goal::Drained { .. } => "",
     };
-    let services = session.services(project).await?;
-    let replicas = session.replicas(project, &[], true).await?;
+    let mut services = session.services(project).await?;
+    let mut replicas = session.replicas(project, &[], true).await?;
+    if matches!(goal, Goal::Whole { .. }) {
+        // What somebody runs once is no part of what was asked for.
+        let aside = services.services.extract_if(.., |s| s.one_off);
+        let aside: BTreeSet<String> = aside.map(|s| s.name).collect();
+        replicas.replicas.retain(|r| !aside.contains(&r.service));
+    }
     // What one node knows by itself may be overtaken: it is shown, but the goal is not reached by it.
     let index = |read: &Option<api::v1::ReadInfo>| {
         read.as_ref().filter(|r| !r.stale).map_or(0, |r| r.index)

@@ -3,7 +3,7 @@
 mod fake;
 
 use api::v1::*;
-use fake::{Fake, Place, replica};
+use fake::{Fake, Place, node, replica, service};
 
 fn ended(code: Option<i64>, state: &str) -> ReplicaSummary {
     ReplicaSummary { exit_code: code, state: state.into(), ..replica("mine.1", "ended", "") }
@@ -47,4 +47,20 @@ fn a_detached_one_prints_its_name() {
     let ran = Place::with(&fake).run("run -d web do");
     assert_eq!(ran.code, 0);
     assert!(ran.out.starts_with("web-run-"), "{ran:?}");
+}
+
+#[test]
+fn a_deploy_does_not_wait_for_what_is_run_once() {
+    let fake = Fake::new();
+    let aside = ServiceSummary { one_off: true, ..service("mine", 1) };
+    fake.set(|s| {
+        s.nodes = vec![node("node1")];
+        s.deploy_reply = DeployReply { index: 10, generation: 8, ..DeployReply::default() };
+        s.services = vec![vec![service("web", 1), aside]];
+        s.replicas = vec![vec![replica("web.1", "running", ""), ended(Some(1), "exited (1)")]];
+    });
+    let place = Place::with(&fake);
+    place.write("docker-compose.yml", "name: shop\nservices: {web: {image: nginx}}\n");
+    let ran = place.run("deploy --timeout 20s");
+    assert_eq!(ran.code, 0, "{ran:?}");
 }

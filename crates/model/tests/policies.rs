@@ -11,6 +11,7 @@ fn deploy(log: &mut Log, powers: &[Power], grant: bool) -> Outcome {
         spec: project("shop", &[("web", service())]),
         seen: None,
         logins: BTreeMap::new(),
+        contents: BTreeMap::new(),
         powers: powers.iter().copied().collect(),
         grant,
     }))
@@ -64,6 +65,7 @@ fn a_deploy_that_grants_what_it_asks_for_is_recorded_as_such_and_refused_ones_gr
         spec: project("shop", &[("web", service())]),
         seen: Some(9),
         logins: BTreeMap::new(),
+        contents: BTreeMap::new(),
         powers: [Power::Pid].into(),
         grant: true,
     });

@@ -128,6 +128,7 @@ impl Subject<'_> {
                 })
                 .collect(),
             removed: service.removed,
+            one_off: service.one_off,
         }
     }
 
