@@ -226,7 +226,7 @@ fn holds(path: &Path) -> bool {
         }
         window.extend(piece);
         let has = |held: &&str| window.windows(held.len()).any(|w| w == held.as_bytes());
-        if HELD.iter().any(|held| has(&held)) {
+        if HELD.iter().any(has) {
             return true;
         }
         window.drain(..window.len().saturating_sub(longest));

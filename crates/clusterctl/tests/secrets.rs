@@ -37,7 +37,7 @@ fn place(fake: &Fake) -> Place {
 }
 
 fn run(place: &Place, args: &str) -> Ran {
-    Ran::of(&place.command(args).env("DB_PASSWORD", WORDS[1]).output().unwrap())
+    Ran::of(&place.command(args).env("DB_PASSWORD", WORDS[1]).output().expect("it can be run"))
 }
 
 #[test]

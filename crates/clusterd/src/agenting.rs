@@ -138,7 +138,7 @@ impl Agenting {
         };
         let result = match supplied {
             Ok(()) => engine.execute(&action).await,
-            Err(result) => result,
+            Err(why) => why.into(),
         };
         let removed = matches!(action, Action::Remove { .. });
         self.input(Input::Done { action, result });

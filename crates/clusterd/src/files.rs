@@ -27,6 +27,23 @@ pub(crate) fn folders(config: &Config) -> Folders {
     Folders { secrets: text(&config.secrets_dir), configs: text(&data.join("configs")) }
 }
 
+/// Why files are not in place.
+pub(crate) enum Unsupplied {
+    /// They may be later.
+    Again(String),
+    /// They cannot be on this host.
+    Never(String),
+}
+
+impl From<Unsupplied> for ActionResult {
+    fn from(why: Unsupplied) -> Self {
+        match why {
+            Unsupplied::Again(why) => Self::Again(why),
+            Unsupplied::Never(why) => Self::Never(why),
+        }
+    }
+}
+
 /// The files of this host.
 pub(crate) struct Files {
     node: Arc<Node>,
@@ -42,17 +59,17 @@ impl Files {
     }
 
     /// Puts everything in place that a container is handed; an error is what becomes of its making.
-    pub(crate) async fn supply(self: &Arc<Self>, create: &Create) -> Result<(), ActionResult> {
+    pub(crate) async fn supply(self: &Arc<Self>, create: &Create) -> Result<(), Unsupplied> {
         let mut contents: BTreeMap<ContentId, Vec<u8>> = BTreeMap::new();
         for file in &create.files {
             if !contents.contains_key(&file.content) {
-                let content = self.fetch(&file.content).await.map_err(ActionResult::Again)?;
+                let content = self.fetch(&file.content).await.map_err(Unsupplied::Again)?;
                 contents.insert(file.content.clone(), content);
             }
         }
         let (this, files) = (Arc::clone(self), create.files.clone());
         let written = tokio::task::spawn_blocking(move || this.write_all(&files, &contents)).await;
-        written.unwrap_or_else(|e| Err(ActionResult::Again(format!("its files: {e}"))))
+        written.unwrap_or_else(|e| Err(Unsupplied::Again(format!("its files: {e}"))))
     }
 
     /// Asks one manager after the other.
@@ -78,7 +95,7 @@ impl Files {
         &self,
         files: &[CreateFile],
         contents: &BTreeMap<ContentId, Vec<u8>>,
-    ) -> Result<(), ActionResult> {
+    ) -> Result<(), Unsupplied> {
         let _changing = self.changing.lock().expect("no panic while held");
         for file in files {
             let root = match file.content.kind {
@@ -87,11 +104,11 @@ impl Files {
             };
             let root = Path::new(root);
             let failed = |e: io::Error| {
-                ActionResult::Again(format!("cannot write a file in {}: {e}", root.display()))
+                Unsupplied::Again(format!("cannot write a file in {}: {e}", root.display()))
             };
             make_folder(root).map_err(failed)?;
             if file.content.kind == ContentKind::Secret && !in_memory(root).map_err(failed)? {
-                return Err(ActionResult::Never(format!(
+                return Err(Unsupplied::Never(format!(
                     "{} is not in memory, so no secret is written there; mount a tmpfs there, or set `secrets_dir`",
                     root.display()
                 )));

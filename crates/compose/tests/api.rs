@@ -276,9 +276,12 @@ configs: {written: {content: plain}, external: {external: true}}
     let refused = load(input(text, &long)).unwrap_err().to_string();
     assert!(refused.contains("secret variable is larger than 500 KiB"), "{}", refused.len());
     assert!(!refused.contains("xxx"));
-    let many: String = (0..5).map(|n| format!("  s{n}: {{environment: PASSWORD}}\n")).collect();
-    let many =
-        format!("services: {{a: {{image: a, secrets: [s0, s1, s2, s3, s4]}}}}\nsecrets:\n{many}");
+    let many: Vec<String> =
+        (0..5).map(|n| format!("  s{n}: {{environment: PASSWORD}}\n")).collect();
+    let many = format!(
+        "services: {{a: {{image: a, secrets: [s0, s1, s2, s3, s4]}}}}\nsecrets:\n{}",
+        many.concat()
+    );
     let refused = load(input(&many, &long[1..])).unwrap_err().to_string();
     assert!(refused.contains("larger than 2 MiB together"), "{refused}");
 }

@@ -61,7 +61,7 @@ pub(crate) fn list(state: &State, kind: &str) -> Result<Vec<v1::ContentSummary>,
     let of = state.externals.iter().filter(|(key, _)| key.kind == kind);
     let summary = of.map(|(key, external)| v1::ContentSummary {
         name: key.name.to_string(),
-        created_ms: external.created.0 as i64,
+        created_ms: external.created.0,
         used_by: state.users_of(key),
     });
     Ok(summary.collect())
