@@ -25,7 +25,8 @@ mod task;
 mod template;
 
 pub use action::{
-    Action, Create, CreateMount, CreateMountSource, CreateShare, Kind, Network, Subject,
+    Action, Create, CreateMount, CreateMountSource, CreateShare, Kind, Network, NetworkPlace,
+    Subject,
 };
 pub use agent::Agent;
 pub use container::{Container, ContainerId, Health, Phase};

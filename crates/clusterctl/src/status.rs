@@ -14,6 +14,7 @@ pub(crate) fn quorum(status: &StatusReply) -> bool {
 /// The whole of `status`.
 pub(crate) fn status(reply: &StatusReply) -> String {
     let mut out = head(reply);
+    out.push_str(&mesh(reply));
     out.push_str(&voting(reply));
     out.push('\n');
     out.push_str(&nodes(&reply.nodes));
@@ -55,6 +56,17 @@ fn head(reply: &StatusReply) -> String {
         reply.nodes.len(),
         reply.services.len(),
     )
+}
+
+/// How containers reach each other across hosts.
+fn mesh(reply: &StatusReply) -> String {
+    match reply.mesh.as_str() {
+        "" => "Mesh       none: containers reach those of their own host only\n".to_owned(),
+        mesh if mesh.starts_with("direct") => {
+            format!("Mesh       {} (not encrypted)\n", text::safe(mesh))
+        }
+        mesh => format!("Mesh       {}\n", text::safe(mesh)),
+    }
 }
 
 /// Who votes in Raft, where that is not (yet) who is to vote.

@@ -1,7 +1,7 @@
 //! Commands: everything that can ever change the state, and what comes back.
 
 use crate::{
-    Availability, ClusterId, Facts, NodeId, NodeName, ProjectName, ProjectSpec, Readiness,
+    Availability, ClusterId, Facts, Mesh, NodeId, NodeName, ProjectName, ProjectSpec, Readiness,
     RequestId, Role, ServiceId, ServiceName, Slot, TaskId, TaskStatus, Time, VolumeKey, WallTime,
 };
 use serde::{Deserialize, Serialize};
@@ -77,6 +77,9 @@ pub struct Found {
     pub worker_token: JoinToken,
     /// The first node.
     pub node: Join,
+    /// The network that containers share across hosts; `None` when each host keeps to itself.
+    #[serde(default)]
+    pub mesh: Option<Mesh>,
 }
 
 /// A join token as the state keeps it: enough to check one, and sealed, to show it.

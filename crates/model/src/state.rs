@@ -5,9 +5,9 @@
 
 use crate::limits::TASKS_PER_NODE;
 use crate::{
-    ClusterId, JoinToken, Node, NodeId, NodeName, Outcome, Project, ProjectName, Readiness,
-    Recorded, RequestId, Role, Service, ServiceId, ServiceName, Slot, Task, TaskId, Time, Volume,
-    VolumeKey,
+    ClusterId, JoinToken, Mesh, Node, NodeId, NodeName, Outcome, Project, ProjectName, Readiness,
+    Recorded, RequestId, Role, Service, ServiceId, ServiceName, Slot, Subnet, Task, TaskId, Time,
+    Volume, VolumeKey,
 };
 use imbl::{OrdMap, OrdSet, Vector};
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,9 @@ pub struct Cluster {
     pub worker_token: JoinToken,
     /// How many voters to keep: an odd number.
     pub voter_count: u32,
+    /// The network that containers share across hosts; `None` when each host keeps to itself.
+    #[serde(default)]
+    pub mesh: Option<Mesh>,
 }
 
 /// The replicated state.
@@ -53,6 +56,10 @@ pub struct State {
     pub tasks: OrdMap<TaskId, Task>,
     /// Volumes that have a home.
     pub volumes: OrdMap<VolumeKey, Volume>,
+    /// Subnets of the mesh: of each project, for the nodes that run or ran some of it. They go with the
+    /// project's last service, or the node.
+    #[serde(default)]
+    pub subnets: OrdMap<ProjectName, OrdMap<NodeId, Subnet>>,
     /// Remembered requests and what came of them.
     pub requests: OrdMap<RequestId, Outcome>,
     /// What happened lately, oldest first.

@@ -39,6 +39,7 @@ impl State {
                 let dropped = empty && self.services.get(service).is_some_and(|s| s.removed);
                 if dropped {
                     self.services.remove(service);
+                    self.free_subnets();
                 }
                 dropped
             }
@@ -67,6 +68,7 @@ impl State {
         if !current || newest_is != *newest || !self.nodes.contains_key(node) || !room {
             return false;
         }
+        let Ok(given) = self.give_address(*service, *node) else { return false };
         let task = Task {
             id: TaskId { index: now.index, position: *position },
             service: *service,
@@ -74,6 +76,7 @@ impl State {
             node: *node,
             generation: *generation,
             created: now.at,
+            given,
             wanted: Wanted::Run,
             state: TaskState::Assigned,
             healthy: false,

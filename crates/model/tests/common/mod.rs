@@ -52,6 +52,7 @@ pub fn service() -> ServiceSpec {
         refers_to: vec![],
         depends_on: vec![],
         shares_with: vec![],
+        round_robin: false,
     }
 }
 
@@ -89,6 +90,7 @@ impl Log {
             sealed_key: vec![1],
             manager_token: token.clone(),
             worker_token: token,
+            mesh: None,
             node: join("n1", Role::Manager),
         }));
         log
