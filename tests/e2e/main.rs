@@ -12,6 +12,7 @@ mod engines;
 mod hosts;
 mod joining;
 mod look;
+mod mesh;
 mod ordering;
 mod quiet;
 mod refusals;
@@ -63,6 +64,8 @@ fn calm(shared: &Shared) -> Vec<Trial> {
         shared.test("attack_16_oversized_messages", refusals::attack_16_oversized),
         shared.test("no_room_has_a_reason", waiting::no_room),
         shared.test("services_start_in_order", ordering::services_start_in_order),
+        shared.test("names_reach_across_hosts", mesh::names_reach_across_hosts),
+        shared.test("attack_22_networks_are_apart", mesh::attack_22_networks_are_apart),
         shared.test("a_job_completes", ordering::a_job_completes),
         shared.test("constraints_follow_labels", waiting::constraints_follow_labels),
         shared.test("fault_32_crash_loop_backs_off", waiting::fault_32_crash_loop),
@@ -115,6 +118,8 @@ fn stormy(shared: &Shared) -> Vec<Trial> {
             "fault_14_volume_waits_for_its_home",
             volumes::fault_14_volume_waits_for_its_home,
         ),
+        shared.test("names_follow_a_lost_host", mesh::names_follow_a_lost_host),
+        shared.test("rules_are_repaired", mesh::rules_are_repaired),
         shared.test("fault_18_engine_restarted", engines::fault_18_engine_restarted),
         shared.test("fault_19_engine_hangs", engines::fault_19_engine_hangs),
         shared.test("quorum_is_guarded", joining::quorum_is_guarded),

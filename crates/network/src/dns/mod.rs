@@ -5,6 +5,8 @@
 mod forward;
 mod message;
 mod names;
+#[cfg(test)]
+mod tests;
 
 use crate::core::Core;
 use crate::door::pause_after;

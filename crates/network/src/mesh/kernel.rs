@@ -1,6 +1,7 @@
 //! Bringing rules and routes to the kernel, by the programs that every host with Docker has or can have: `nft`,
 //! `ip` and `iptables`. What is there already is left alone.
 
+use super::ports;
 use super::routes::{Hop, PROTOCOL, changes, overlapping, read};
 use super::rules::{MARK, TABLE};
 use crate::limits::MESH_COMMAND;
@@ -84,6 +85,17 @@ impl Kernel {
         // One that cannot be set, to a node that is on another segment, say, must not keep others from it.
         demand("ip", &["-force", "-batch", "-"], &(batch.join("\n") + "\n")).await.map(drop)
     }
+}
+
+/// Lets containers on these bridges reach themselves by the virtual address of their own service.
+pub(super) async fn reflect(bridges: &[String]) -> Result<(), Trouble> {
+    let shown = demand("ip", &["-d", "-o", "link", "show", "type", "bridge_slave"], "").await?;
+    let batch = ports::reflecting(&String::from_utf8_lossy(&shown), bridges);
+    if batch.is_empty() {
+        return Ok(());
+    }
+    // A port may just have gone; what is left is looked at again.
+    run("ip", &["-force", "-batch", "-"], &(batch.join("\n") + "\n")).await.map(drop)
 }
 
 /// Whether the programs are there that the mesh is made with.

@@ -4,6 +4,7 @@
 //! engines change rules too.
 
 mod kernel;
+mod ports;
 mod routes;
 mod rules;
 
@@ -12,6 +13,7 @@ use crate::limits::MESH_CHECK;
 use crate::picture::{Current, Picture};
 use crate::remark::Remark;
 use kernel::Kernel;
+use model::{MeshView, NodeId, bridge_name};
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -45,9 +47,15 @@ pub(crate) async fn keep(core: Arc<Core>, mut pictures: watch::Receiver<Arc<Curr
     }
 }
 
+fn bridges(mesh: &MeshView, node: NodeId) -> Vec<String> {
+    let here = mesh.networks.iter().filter_map(|network| network.subnets.get(&node));
+    here.map(|subnet| bridge_name(mesh.mesh.number(*subnet))).collect()
+}
+
 async fn settle(kernel: &mut Kernel, picture: &Picture) -> Result<(), Trouble> {
     let Some(mesh) = &picture.mesh else { return Ok(()) };
     kernel.load_rules(&ruleset(mesh, picture.node)).await?;
     kernel.admit_marked().await?;
+    kernel::reflect(&bridges(mesh, picture.node)).await?;
     kernel.set_routes(&hops(mesh, picture.node, &picture.nodes)).await
 }
