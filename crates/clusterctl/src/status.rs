@@ -262,6 +262,7 @@ node2   suspect, engine down, no link to node1   drain          voter    10.0.0.
             cluster: "c0ffee".into(),
             leader: "node1".into(),
             term: 4,
+            mesh: "direct, 10.128.0.0/10".into(),
             voters: 3,
             voters_ready: 2,
             nodes: vec![node("node1")],
@@ -286,6 +287,7 @@ Leader     node1 (term 4)
 Quorum     2 of 3 voters ready
 Nodes      1 of 1 ready
 Services   1 of 2 whole
+Mesh       direct, 10.128.0.0/10 (not encrypted)
 
 NODE    STATUS   AVAILABILITY   ROLE    ADDRESS         REPLICAS   CPU     MEMORY        FREE   ENGINE   VERSION
 node1   ready    active         voter   10.0.0.1:7070   3          0.5/4   512MiB/8GiB   3GiB   28.0.1   0.1.0
