@@ -78,7 +78,7 @@ pub struct Found {
     /// The first node.
     pub node: Join,
     /// The network that containers share across hosts; `None` when each host keeps to itself.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mesh: Option<Mesh>,
 }
 
