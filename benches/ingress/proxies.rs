@@ -108,5 +108,7 @@ fn picture(
         index: 1,
         routes: Arc::new(vec![route]),
         nodes: nodes.iter().map(peer).collect(),
+        mesh: None,
+        resolvers: Default::default(),
     }
 }

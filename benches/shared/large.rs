@@ -37,6 +37,7 @@ pub fn founding(cluster: ClusterId, node: Join) -> Found {
         sealed_key: Vec::new(),
         manager_token: token.clone(),
         worker_token: token,
+        mesh: None,
         node,
     }
 }
@@ -83,6 +84,7 @@ pub fn deploy(state: &mut State, services: usize, replicas: usize) {
         depends_on: Vec::new(),
         shares_with: Vec::new(),
         once: None,
+        round_robin: false,
     });
     let named = |n| (format!("s{n}").parse().expect("a valid name"), Arc::clone(&spec));
     let spec = ProjectSpec {

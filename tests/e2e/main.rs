@@ -13,6 +13,7 @@ mod hooks;
 mod hosts;
 mod joining;
 mod look;
+mod mesh;
 mod ordering;
 mod quiet;
 mod refusals;
@@ -70,6 +71,8 @@ fn calm(shared: &Shared) -> Vec<Trial> {
         shared.test("no_room_has_a_reason", waiting::no_room),
         shared.test("services_start_in_order", ordering::services_start_in_order),
         shared.test("what_is_built_runs_everywhere", stacks::what_is_built_runs_everywhere),
+        shared.test("names_reach_across_hosts", mesh::names_reach_across_hosts),
+        shared.test("attack_22_networks_are_apart", mesh::attack_22_networks_are_apart),
         shared.test("a_job_completes", ordering::a_job_completes),
         shared.test("commands_around_a_container", hooks::commands_around_a_container),
         shared.test("constraints_follow_labels", waiting::constraints_follow_labels),
@@ -125,6 +128,8 @@ fn stormy(shared: &Shared) -> Vec<Trial> {
             "fault_14_volume_waits_for_its_home",
             volumes::fault_14_volume_waits_for_its_home,
         ),
+        shared.test("names_follow_a_lost_host", mesh::names_follow_a_lost_host),
+        shared.test("rules_are_repaired", mesh::rules_are_repaired),
         shared.test("fault_18_engine_restarted", engines::fault_18_engine_restarted),
         shared.test("fault_19_engine_hangs", engines::fault_19_engine_hangs),
         shared.test("quorum_is_guarded", joining::quorum_is_guarded),

@@ -4,10 +4,11 @@
 use crate::{ContainerId, HookStage};
 use model::{
     ClusterId, ContentId, Hook, Login, MountOptions, Port, ProjectName, ServiceSpec, SharedPart,
-    TaskId, VolumeKey, VolumeName, VolumeSpec,
+    Subnet, TaskId, VolumeKey, VolumeName, VolumeSpec,
 };
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -290,8 +291,21 @@ pub struct Network {
     pub name: String,
     /// Labels for it.
     pub labels: BTreeMap<String, String>,
-    /// The container's names on it.
+    /// The container's names on it, as the engine is to answer for them; none where the mesh does.
     pub aliases: Vec<String>,
+    /// Its part of the mesh; `None` leaves addresses to the engine.
+    pub place: Option<NetworkPlace>,
+}
+
+/// The addresses of a network that is part of the mesh.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetworkPlace {
+    /// The network's subnet on this node. Its gateway is the node, which answers for names.
+    pub subnet: Subnet,
+    /// Name of the bridge.
+    pub bridge: String,
+    /// The container's address.
+    pub address: Ipv4Addr,
 }
 
 /// A secret or config as a file: on this node, and in a container to be made.

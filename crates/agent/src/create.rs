@@ -1,8 +1,11 @@
 //! From an assignment to the container that it describes: names, labels, mounts, defaults.
 
-use crate::{Create, CreateFile, CreateMount, CreateMountSource, Folders, Network, template};
+use crate::{
+    Create, CreateFile, CreateMount, CreateMountSource, Folders, Network, NetworkPlace, template,
+};
 use model::{
     Assignment, ClusterId, ContentKind, Mount, MountSource, ProjectName, ServiceSpec, VolumeName,
+    bridge_name,
 };
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -55,11 +58,7 @@ pub fn create(cluster: &ClusterId, assignment: &Assignment, folders: &Folders) -
         environment: template::environment(assignment),
         labels: labels(cluster, assignment),
         shares: Vec::new(),
-        network: Network {
-            name: network_name(&assignment.project),
-            labels: owned(cluster, &assignment.project),
-            aliases: aliases(assignment, replica),
-        },
+        network: network(cluster, assignment, replica),
         mounts: container.mounts.iter().map(|m| mount(cluster, assignment, m)).collect(),
         files: files(assignment, folders),
         ports: spec.host_ports().copied().collect(),
@@ -67,6 +66,22 @@ pub fn create(cluster: &ClusterId, assignment: &Assignment, folders: &Folders) -
         log_driver,
         log_options,
         spec: Arc::clone(spec),
+    }
+}
+
+/// The network of its project. Where that is part of the mesh the engine is told no names: it would answer
+/// for its own containers only, before the mesh is asked for all.
+fn network(cluster: &ClusterId, assignment: &Assignment, replica: String) -> Network {
+    let place = assignment.attachment.map(|at| NetworkPlace {
+        subnet: at.subnet,
+        bridge: bridge_name(at.number),
+        address: at.address,
+    });
+    Network {
+        name: network_name(&assignment.project),
+        labels: owned(cluster, &assignment.project),
+        aliases: if place.is_some() { Vec::new() } else { aliases(assignment, replica) },
+        place,
     }
 }
 

@@ -27,7 +27,8 @@ mod task;
 mod template;
 
 pub use action::{
-    Action, Create, CreateFile, CreateMount, CreateMountSource, CreateShare, Kind, Network, Subject,
+    Action, Create, CreateFile, CreateMount, CreateMountSource, CreateShare, Kind, Network,
+    NetworkPlace, Subject,
 };
 pub use agent::Agent;
 pub use container::{Container, ContainerId, Health, Phase};

@@ -205,3 +205,16 @@ fn the_digest_of_a_spec_is_what_it_was() {
     let made = create(&cluster(), &with_spec(1, spec()));
     assert_eq!(made.labels[label::DIGEST], "8c6bd99764f8521e");
 }
+
+#[test]
+fn on_the_mesh_addresses_are_given_and_the_engine_is_told_no_names() {
+    let mut assignment = task(1);
+    assert_eq!(create(&cluster(), &assignment).network.place, None);
+    let subnet: model::Subnet = "10.128.4.0/23".parse().unwrap();
+    let address = [10, 128, 4, 9].into();
+    assignment.attachment = Some(model::Attachment { subnet, number: 2, address });
+    let network = create(&cluster(), &assignment).network;
+    assert_eq!(network.aliases, [""; 0], "it would answer for its own containers only");
+    let bridge = "cl-2".into();
+    assert_eq!(network.place, Some(agent::NetworkPlace { subnet, bridge, address }));
+}

@@ -121,6 +121,13 @@ pub(crate) struct Init {
     /// Name of this node; the host's by default
     #[arg(long)]
     pub(crate) name: Option<String>,
+    /// How containers reach each other across hosts: `direct`, by routes through the hosts' own network, which
+    /// must be one segment and is trusted (nothing is encrypted), or `none`
+    #[arg(long, value_name = "CARRIER", default_value = "direct", value_parser = ["direct", "none"])]
+    pub(crate) mesh: String,
+    /// The addresses of containers; 10.128.0.0/10 by default
+    #[arg(long, value_name = "RANGE")]
+    pub(crate) pool: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -69,6 +69,7 @@ pub(crate) fn status(s: &v1::StatusReply) -> Value {
         "voters": s.voters, "voters_ready": s.voters_ready, "quorum": quorum(s),
         "nodes": list(&s.nodes, node), "services": list(&s.services, service),
         "losses": list(&s.losses, loss), "remarks": s.remarks, "voting": s.voting,
+        "mesh": s.mesh,
     })
 }
 

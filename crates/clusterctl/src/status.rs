@@ -14,6 +14,7 @@ pub(crate) fn quorum(status: &StatusReply) -> bool {
 /// The whole of `status`.
 pub(crate) fn status(reply: &StatusReply) -> String {
     let mut out = head(reply);
+    out.push_str(&mesh(reply));
     out.push_str(&voting(reply));
     out.push('\n');
     out.push_str(&nodes(&reply.nodes));
@@ -55,6 +56,17 @@ fn head(reply: &StatusReply) -> String {
         reply.nodes.len(),
         reply.services.len(),
     )
+}
+
+/// How containers reach each other across hosts.
+fn mesh(reply: &StatusReply) -> String {
+    match reply.mesh.as_str() {
+        "" => "Mesh       none: containers reach those of their own host only\n".to_owned(),
+        mesh if mesh.starts_with("direct") => {
+            format!("Mesh       {} (not encrypted)\n", text::safe(mesh))
+        }
+        mesh => format!("Mesh       {}\n", text::safe(mesh)),
+    }
 }
 
 /// Who votes in Raft, where that is not (yet) who is to vote.
@@ -250,6 +262,7 @@ node2   suspect, engine down, no link to node1   drain          voter    10.0.0.
             cluster: "c0ffee".into(),
             leader: "node1".into(),
             term: 4,
+            mesh: "direct, 10.128.0.0/10".into(),
             voters: 3,
             voters_ready: 2,
             nodes: vec![node("node1")],
@@ -274,6 +287,7 @@ Leader     node1 (term 4)
 Quorum     2 of 3 voters ready
 Nodes      1 of 1 ready
 Services   1 of 2 whole
+Mesh       direct, 10.128.0.0/10 (not encrypted)
 
 NODE    STATUS   AVAILABILITY   ROLE    ADDRESS         REPLICAS   CPU     MEMORY        FREE   ENGINE   VERSION
 node1   ready    active         voter   10.0.0.1:7070   3          0.5/4   512MiB/8GiB   3GiB   28.0.1   0.1.0

@@ -4,7 +4,7 @@ use anyhow::{Context, bail};
 use std::net::IpAddr;
 
 /// Interfaces that lead to containers, not to other hosts.
-const CONTAINER_SIDE: [&str; 4] = ["docker", "br-", "veth", "cl_"];
+const CONTAINER_SIDE: [&str; 5] = ["docker", "br-", "veth", "cl_", "cl-"];
 
 /// Addresses that qualify as the advertised one: not loopback, not link-local, not of a bridge to containers.
 pub(crate) fn qualifying() -> anyhow::Result<Vec<IpAddr>> {

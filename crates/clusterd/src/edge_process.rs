@@ -90,6 +90,13 @@ fn log(remark: &Remark) {
         Remark::EdgePortOpen { address } => info!(%address, "edge port open"),
         Remark::PictureUnreadable { why } => warn!(%why, "the picture on disk is unreadable"),
         Remark::PictureNotSaved { why } => warn!(%why, "the picture could not be kept"),
+        Remark::MeshTrouble { why } => {
+            warn!(%why, "the mesh is not as it should be; trying again");
+        }
+        Remark::MeshMended => info!("the mesh is as it should be"),
+        Remark::NamesRefused { gateway, why } => {
+            warn!(%gateway, %why, "names are not answered for here yet");
+        }
         Remark::Stranger { from, why } => warn!(%from, %why, "connection to the edge port refused"),
     }
 }

@@ -95,6 +95,7 @@ async fn close(host: &Host, member: &Member) {
         warn!(why = format!("{why:#}"), "files of containers were left behind");
     }
     uninstall::stop_edge(&host.folder);
+    uninstall::clear_mesh().await;
     // The next edge here is another cluster's, or another node's, and has nothing to serve yet.
     host.folder.forget_picture();
 }

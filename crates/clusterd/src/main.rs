@@ -25,6 +25,7 @@ mod log;
 mod logging;
 mod managing;
 mod member;
+mod mesh;
 mod metrics;
 mod node;
 mod promote;

@@ -12,7 +12,7 @@ use tracing::{info, warn};
 /// How long a container may take to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Stops and removes the cluster's containers and networks, then the data folder. Volumes stay, with their
+/// Stops and removes the cluster's containers and networks, its rules and routes, then the data folder. Volumes stay, with their
 /// data.
 pub(crate) async fn uninstall(config: &Config) -> anyhow::Result<()> {
     if tokio::net::UnixStream::connect(&config.socket).await.is_ok() {
@@ -27,6 +27,7 @@ pub(crate) async fn uninstall(config: &Config) -> anyhow::Result<()> {
     }
     stop_edge(&folder);
     files::clear(config)?;
+    clear_mesh().await;
     std::fs::remove_dir_all(&config.data_dir)?;
     info!("removed {}", config.data_dir.display());
     Ok(())
@@ -55,6 +56,14 @@ async fn remove(engine: &docker::Engine, container: &Container) {
         {
             warn!(%why, "container of task {task}");
         }
+    }
+}
+
+/// Takes the mesh out of the kernel. A host without the programs for it never had one.
+pub(crate) async fn clear_mesh() {
+    match network::mesh::remove().await {
+        Ok(()) | Err(network::mesh::Trouble::Missing { .. }) => {}
+        Err(why) => warn!(%why, "rules or routes of the mesh were left behind"),
     }
 }
 

@@ -68,6 +68,7 @@ fn service(spec: &ServiceSpec, on: &[Dependency], ends: bool) -> Out {
         }
         Mode::Replicated { replicas } => deploy.put("replicas", replicas.map(number)),
     }
+    deploy.put("endpoint_mode", spec.round_robin.then(|| text("dnsrr")));
     deploy.put("resources", resources(&spec.resources, &spec.container.engine));
     deploy.put("placement", placement(&spec.placement));
     deploy.put("restart_policy", restart(&spec.restart, ends));

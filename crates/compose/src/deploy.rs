@@ -20,6 +20,8 @@ pub(crate) struct Deploy {
     /// Where the file says when a copy that ended gets a successor, if it does.
     pub(crate) restart_at: Option<Place>,
     pub(crate) update: UpdatePolicy,
+    /// The name stands for the replicas themselves.
+    pub(crate) round_robin: bool,
     /// Devices of drivers that are reserved.
     pub(crate) devices: Vec<DeviceRequest>,
     /// Labels that only placeholders can find.
@@ -38,14 +40,19 @@ pub(crate) fn read(r: &mut Reader<'_>, service: &Fields<'_>) -> Deploy {
         restart: restart(r, service, &inner),
         restart_at,
         update: update(r, &inner),
+        round_robin: round_robin(r, &inner),
         labels: inner.get("labels").map(|n| r.labels(n, "labels")).unwrap_or_default(),
         devices: without_effect(r, &inner),
     }
 }
 
+/// What the name of a service stands for.
+fn round_robin(r: &mut Reader<'_>, deploy: &Fields<'_>) -> bool {
+    r.word(deploy, "endpoint_mode", &[("vip", false), ("dnsrr", true)]).unwrap_or_default()
+}
+
 /// Checks what the table says has no effect, and reads the devices that stand among it.
 fn without_effect(r: &mut Reader<'_>, deploy: &Fields<'_>) -> Vec<DeviceRequest> {
-    r.word(deploy, "endpoint_mode", &[("vip", ()), ("dnsrr", ())]);
     if let Some(node) = deploy.get("rollback_config") {
         let inner = r.fields(node, "rollback_config", Section::Rollback);
         r.word(&inner, "order", &ORDERS);

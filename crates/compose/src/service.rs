@@ -74,6 +74,7 @@ pub(crate) fn read(
         update: deploy.update,
         ports: published,
         networks: attached.networks,
+        round_robin: deploy.round_robin,
         refers_to: Vec::new(),
         depends_on,
         shares_with: std::mem::take(&mut r.shares),

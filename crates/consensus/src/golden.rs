@@ -53,6 +53,7 @@ fn founding() -> Entry {
         sealed_key: vec![1, 2, 3],
         manager_token: token.clone(),
         worker_token: token,
+        mesh: None,
         node,
     };
     Entry {

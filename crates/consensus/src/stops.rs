@@ -35,6 +35,7 @@ async fn founded(dir: &Path) -> Log {
         sealed_key: Vec::new(),
         manager_token: token.clone(),
         worker_token: token,
+        mesh: None,
         node,
     };
     log.found(([127, 0, 0, 1], 1).into(), found).await.unwrap();

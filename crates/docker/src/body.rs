@@ -3,9 +3,9 @@
 use crate::settings;
 use agent::{Create, CreateFile, CreateMount, CreateMountSource};
 use bollard::models::{
-    ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, HostConfigLogConfig, Mount,
-    MountBindOptions, MountTmpfsOptions, MountType, MountVolumeOptions, NetworkingConfig,
-    PortBinding, PortMap, RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HealthConfig, HostConfig,
+    HostConfigLogConfig, Mount, MountBindOptions, MountTmpfsOptions, MountType, MountVolumeOptions,
+    NetworkingConfig, PortBinding, PortMap, RestartPolicy, RestartPolicyNameEnum,
 };
 use model::{ContainerSpec, HealthCheck, MountOptions, Port, Protocol, Resources, SharedPart};
 use std::time::Duration;
@@ -47,6 +47,10 @@ fn networking(create: &Create) -> Option<NetworkingConfig> {
     let endpoint = EndpointSettings {
         aliases: Some(create.network.aliases.clone()),
         mac_address: settings.mac_address.clone(),
+        ipam_config: create.network.place.as_ref().map(|place| EndpointIpamConfig {
+            ipv4_address: Some(place.address.to_string()),
+            ..EndpointIpamConfig::default()
+        }),
         ..EndpointSettings::default()
     };
     Some(NetworkingConfig {
@@ -112,7 +116,12 @@ fn host(create: &Create) -> HostConfig {
         extra_hosts: own_network.then(|| spec.extra_hosts.clone()),
         ..HostConfig::default()
     };
-    settings::put(&spec.engine, host)
+    let host = settings::put(&spec.engine, host);
+    match &create.network.place {
+        // The mesh asks the name servers that the file names for what it does not know itself.
+        Some(place) => HostConfig { dns: Some(vec![place.subnet.gateway().to_string()]), ..host },
+        None => host,
+    }
 }
 
 fn mounts(create: &Create) -> Vec<Mount> {
@@ -289,9 +298,10 @@ mod tests {
             depends_on: Vec::new(),
             shares_with: Vec::new(),
             once: None,
+            round_robin: false,
         };
         let (labels, aliases) = (BTreeMap::new(), vec!["web".to_owned()]);
-        let network = agent::Network { name: "cl_shop".into(), labels, aliases };
+        let network = agent::Network { name: "cl_shop".into(), labels, aliases, place: None };
         body(&Create {
             task: model::TaskId { index: 1, position: 0 },
             step: None,

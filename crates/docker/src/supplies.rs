@@ -4,11 +4,17 @@
 use crate::engine::SHORT;
 use crate::failure::within;
 use crate::{Engine, Failure};
-use agent::{ActionResult, Create, CreateMountSource, Network, label};
-use bollard::models::{NetworkCreateRequest, VolumeCreateRequest};
+use agent::{ActionResult, Create, CreateMountSource, Network, NetworkPlace, label};
+use bollard::models::{
+    Ipam, IpamConfig, NetworkCreateRequest, NetworkInspect, VolumeCreateRequest,
+};
 use bollard::query_parameters::RemoveVolumeOptions;
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+/// Options of a driver, as the engine takes them.
+#[expect(clippy::disallowed_types, reason = "the engine's client takes no other map")]
+type Options = std::collections::HashMap<String, String>;
 
 /// Deadline of making a network or a volume: drivers may talk to a network of their own.
 const MAKE: Duration = Duration::from_secs(30);
@@ -62,20 +68,46 @@ impl Engine {
         let _one_at_a_time = self.lock_networks().await;
         let client = self.client().await?;
         match within(SHORT, client.inspect_network(&network.name, None)).await {
+            Ok(found) if fits(&found, network) => return Ok(()),
+            // Left from an earlier deploy; the engine refuses while something uses it.
+            Ok(found) if self.is_ours(found.labels.clone().into_iter().flatten()) => {
+                within(MAKE, client.remove_network(&network.name)).await?;
+            }
             Ok(_) => return Ok(()),
             Err(failure) if !failure.not_found() => return Err(failure),
             Err(_) => {}
         }
+        let options = match &network.place {
+            Some(place) => Some(self.bridge_options(place).await?),
+            None => None,
+        };
         let request = NetworkCreateRequest {
             name: network.name.clone(),
             driver: Some("bridge".to_owned()),
             labels: Some(network.labels.clone().into_iter().collect()),
+            ipam: network.place.as_ref().map(ipam),
+            options,
             ..NetworkCreateRequest::default()
         };
         match within(MAKE, client.create_network(request)).await {
             Err(failure) if failure.conflict() => Ok(()),
             other => other.map(drop),
         }
+    }
+
+    /// Its packets leave masqueraded by the mesh's own rules, those to other hosts' containers as they are.
+    async fn bridge_options(&self, place: &NetworkPlace) -> Result<Options, Failure> {
+        let said = within(SHORT, self.client().await?.version()).await?;
+        let mut options = Options::from([
+            ("com.docker.network.bridge.name".to_owned(), place.bridge.clone()),
+            ("com.docker.network.bridge.enable_ip_masquerade".to_owned(), "false".to_owned()),
+        ]);
+        if said.api_version.is_some_and(|version| guards_addresses(&version)) {
+            // Otherwise the engine drops all that comes to a container from another host.
+            let open = "nat-unprotected".to_owned();
+            options.insert("com.docker.network.bridge.gateway_mode_ipv4".to_owned(), open);
+        }
+        Ok(options)
     }
 
     pub(crate) async fn remove_network(&self, name: &str) -> Result<(), Failure> {
@@ -112,5 +144,41 @@ impl Engine {
     fn is_ours(&self, labels: impl IntoIterator<Item = (String, String)>) -> bool {
         let labels: BTreeMap<String, String> = labels.into_iter().collect();
         labels.get(label::CLUSTER) == Some(&self.cluster().0)
+    }
+}
+
+/// Whether a network that exists is what is asked for.
+fn fits(found: &NetworkInspect, wanted: &Network) -> bool {
+    let Some(place) = &wanted.place else { return true };
+    let pools = found.ipam.iter().flat_map(|ipam| ipam.config.iter().flatten());
+    let subnet = place.subnet.to_string();
+    pools.filter_map(|pool| pool.subnet.as_ref()).any(|s| *s == subnet)
+}
+
+fn ipam(place: &NetworkPlace) -> Ipam {
+    let pool = IpamConfig {
+        subnet: Some(place.subnet.to_string()),
+        gateway: Some(place.subnet.gateway().to_string()),
+        ..IpamConfig::default()
+    };
+    Ipam { config: Some(vec![pool]), ..Ipam::default() }
+}
+
+/// Whether an engine with this version of its interface keeps other hosts from containers' addresses unless
+/// told otherwise: since Docker Engine 28.
+fn guards_addresses(version: &str) -> bool {
+    let mut numbers = version.split('.').map(|n| n.parse::<u32>().unwrap_or(0));
+    (numbers.next(), numbers.next()) >= (Some(1), Some(48))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::guards_addresses;
+
+    #[test]
+    fn engines_that_guard_addresses_are_told_apart() {
+        for (version, guards) in [("1.41", false), ("1.47", false), ("1.48", true), ("2.0", true)] {
+            assert_eq!(guards_addresses(version), guards, "{version}");
+        }
     }
 }

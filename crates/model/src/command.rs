@@ -2,7 +2,7 @@
 
 use crate::{
     Availability, ClusterId, Content, ContentId, ContentKey, ContentRefusal, CreateContent, Facts,
-    NodeId, NodeName, Power, ProjectName, ProjectSpec, Readiness, RequestId, Role, ServiceId,
+    Mesh, NodeId, NodeName, Power, ProjectName, ProjectSpec, Readiness, RequestId, Role, ServiceId,
     ServiceName, Slot, TaskId, TaskStatus, Time, VolumeKey, WallTime,
 };
 use serde::{Deserialize, Serialize};
@@ -88,6 +88,9 @@ pub struct Found {
     pub worker_token: JoinToken,
     /// The first node.
     pub node: Join,
+    /// The network that containers share across hosts; `None` when each host keeps to itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mesh: Option<Mesh>,
 }
 
 /// A join token as the state keeps it: enough to check one, and sealed, to show it.

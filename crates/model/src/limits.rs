@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 /// Highest feature level this build understands; see `State::level`.
-pub const LEVEL: u32 = 1;
+pub const LEVEL: u32 = 2;
 /// Nodes in one cluster.
 pub const NODES: usize = 2_000;
 /// Projects in one cluster.

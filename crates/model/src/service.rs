@@ -6,6 +6,7 @@ use crate::{
 };
 use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 /// A deployed project.
@@ -49,6 +50,9 @@ pub struct Service {
     pub specs: OrdMap<u64, Arc<ServiceSpec>>,
     /// Copies asked for; of a job, copies that have to end well; meaningless for a global service.
     pub scale: u32,
+    /// Its address on the mesh, which stands for all of its replicas; `None` without a mesh.
+    #[serde(default)]
+    pub address: Option<Ipv4Addr>,
     /// It is being removed: its tasks are stopped, then it is dropped.
     pub removed: bool,
     /// It is run once beside a service of the project, which does not list it.

@@ -57,8 +57,11 @@ pub struct ServiceSpec {
     pub ports: Vec<Port>,
     /// Networks it is on, by name in the file.
     pub networks: Vec<String>,
-    /// Services of the same project that it refers to by name over a shared network; placed on the
-    /// same node where they fit, because names do not resolve across hosts yet.
+    /// Its name stands for its replicas' addresses rather than for one virtual address.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub round_robin: bool,
+    /// Services of the same project that it refers to by name over a shared network; without a mesh placed
+    /// on the same node where they fit, because there names do not resolve across hosts.
     pub refers_to: Vec<ServiceName>,
     /// Services of the same project that have to be in some condition before a copy starts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -5,9 +5,9 @@
 
 use crate::limits::TASKS_PER_NODE;
 use crate::{
-    ClusterId, Content, ContentId, ContentKey, External, JoinToken, Node, NodeId, NodeName,
+    ClusterId, Content, ContentId, ContentKey, External, JoinToken, Mesh, Node, NodeId, NodeName,
     Outcome, Power, Project, ProjectName, Readiness, Recorded, RequestId, Role, Service, ServiceId,
-    ServiceName, Slot, Task, TaskId, Time, Volume, VolumeKey,
+    ServiceName, Slot, Subnet, Task, TaskId, Time, Volume, VolumeKey,
 };
 use imbl::{OrdMap, OrdSet, Vector};
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,9 @@ pub struct Cluster {
     pub worker_token: JoinToken,
     /// How many voters to keep: an odd number.
     pub voter_count: u32,
+    /// The network that containers share across hosts; `None` when each host keeps to itself.
+    #[serde(default)]
+    pub mesh: Option<Mesh>,
 }
 
 /// The replicated state.
@@ -62,6 +65,10 @@ pub struct State {
     /// Secrets and configs that no project owns.
     #[serde(default, skip_serializing_if = "OrdMap::is_empty")]
     pub externals: OrdMap<ContentKey, External>,
+    /// Subnets of the mesh: of each project, for the nodes that run or ran some of it. They go with the
+    /// project's last service, or the node.
+    #[serde(default)]
+    pub subnets: OrdMap<ProjectName, OrdMap<NodeId, Subnet>>,
     /// Remembered requests and what came of them.
     pub requests: OrdMap<RequestId, Outcome>,
     /// What happened lately, oldest first.

@@ -3,7 +3,7 @@
 use crate::{NodeId, ServiceId, Slot, TaskId, Time, WallTime};
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Where a task is in its life. The rank only grows: of two observations the greater is the later one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,6 +89,9 @@ pub struct Task {
     pub generation: u64,
     /// When the planner made it.
     pub created: Time,
+    /// The address that it is given on the mesh; `None` without a mesh.
+    #[serde(default)]
+    pub given: Option<Ipv4Addr>,
 
     /// The planner's wish.
     pub wanted: Wanted,

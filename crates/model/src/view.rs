@@ -1,9 +1,10 @@
 //! A view: all that one node needs to know, cut out of the state.
 
+use crate::networks::Networks;
 use crate::{
-    Backend, ClusterId, Node, NodeId, NodeName, Port, ProjectName, Readiness, Role, Route, Service,
-    ServiceId, ServiceName, ServiceSpec, Slot, State, Task, TaskId, TaskState, Time, VolumeKey,
-    VolumeSpec, Wanted,
+    Attachment, Backend, ClusterId, MeshView, Node, NodeId, NodeName, Port, ProjectName, Readiness,
+    Role, Route, Service, ServiceId, ServiceName, ServiceSpec, Slot, State, Task, TaskId,
+    TaskState, Time, VolumeKey, VolumeSpec, Wanted,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,6 +30,9 @@ pub struct View {
     pub nodes: Arc<Vec<Peer>>,
     /// Volumes to delete here, once nothing uses them.
     pub condemned: Vec<VolumeKey>,
+    /// The network that containers share across hosts; `None` when each host keeps to itself.
+    #[serde(default)]
+    pub mesh: Option<MeshView>,
 }
 
 /// One task of a view.
@@ -64,6 +68,9 @@ pub struct Assignment {
     /// What it uses of containers of other services on this node.
     #[serde(default)]
     pub shares: Vec<Used>,
+    /// Where it is on its project's network; `None` when it is on none, or there is no mesh.
+    #[serde(default)]
+    pub attachment: Option<Attachment>,
     /// Login for the registry of its image: sealed in the state, opened by the manager that serves the
     /// view, never written to a disk.
     pub login: Option<Login>,
@@ -126,14 +133,17 @@ pub struct Peer {
 pub struct Shared {
     routes: Arc<Vec<Route>>,
     nodes: Arc<Vec<Peer>>,
+    networks: Networks,
 }
 
 impl State {
-    /// Takes what all views of this state share. Cost: one pass over services with published ports.
+    /// Takes what all views of this state share. Cost: one pass over services with published ports and, with
+    /// a mesh, over all tasks.
     pub fn shared(&self) -> Shared {
         Shared {
             routes: Arc::new(self.routes()),
             nodes: Arc::new(self.nodes.values().map(peer).collect()),
+            networks: self.networks(),
         }
     }
 
@@ -153,6 +163,7 @@ impl State {
                 .filter(|v| v.condemned && v.home == node)
                 .map(|v| v.key.clone())
                 .collect(),
+            mesh: self.mesh_view(node, &shared.networks),
         }
     }
 
@@ -182,6 +193,7 @@ impl State {
             service_id: Some(service.id),
             node: self.nodes.get(&task.node).map(|n| Host { id: n.id, name: n.name.clone() }),
             shares: spec.shares_with.iter().map(|share| self.used(task, service, share)).collect(),
+            attachment: self.attachment(task),
             login: login.map(Login),
             spec,
         }

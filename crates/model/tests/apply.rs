@@ -27,6 +27,7 @@ fn nothing_happens_before_a_cluster_is_founded_and_it_is_founded_once() {
         sealed_key: vec![],
         manager_token: JoinToken { digest: String::new(), sealed: vec![] },
         worker_token: JoinToken { digest: String::new(), sealed: vec![] },
+        mesh: None,
         node: join("n9", Role::Manager),
     });
     assert_eq!(refused(log.apply(again)), Refusal::AlreadyFounded);

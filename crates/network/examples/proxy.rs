@@ -16,6 +16,7 @@ mod authority;
 use authority::Authority;
 use model::{Backend, ClusterId, NodeId, Port, PortMode, Protocol, Readiness, Route, TaskId};
 use network::{Config, Edge, PeerEdge, Picture, Security};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -103,6 +104,8 @@ fn picture(
         index: 1,
         routes: Arc::new(vec![route]),
         nodes: nodes.collect(),
+        mesh: None,
+        resolvers: BTreeMap::new(),
     }
 }
 

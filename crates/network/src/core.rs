@@ -49,6 +49,7 @@ pub(crate) struct Core {
     doors: Mutex<BTreeMap<Bind, Door>>,
     admissions: Mutex<BTreeMap<NodeId, CancellationToken>>,
     down: Mutex<BTreeSet<NodeId>>,
+    mesh_trouble: Mutex<Option<String>>,
 }
 
 impl Core {
@@ -73,6 +74,7 @@ impl Core {
             doors: Mutex::default(),
             admissions: Mutex::default(),
             down: Mutex::default(),
+            mesh_trouble: Mutex::default(),
         }
     }
 
@@ -198,6 +200,15 @@ impl Core {
             self.stranger_remarked.store(now.millis(), Ordering::Relaxed);
             self.remark(&Remark::Stranger { from, why });
         }
+    }
+
+    pub(crate) fn set_mesh_trouble(&self, trouble: Option<String>) {
+        *lock(&self.mesh_trouble) = trouble;
+    }
+
+    /// What keeps the mesh from being as it should.
+    pub(crate) fn mesh_trouble(&self) -> Option<String> {
+        lock(&self.mesh_trouble).clone()
     }
 
     pub(crate) fn remark(&self, remark: &Remark) {

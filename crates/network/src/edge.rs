@@ -2,7 +2,6 @@
 
 use crate::control::{self, FromEdge, ToEdge};
 use crate::core::Core;
-use crate::disk;
 use crate::footing::Footing;
 use crate::inbound;
 use crate::lane::Lane;
@@ -12,6 +11,7 @@ use crate::remark::Remark;
 use crate::security::{IdentityFiles, Security};
 use crate::socket::Listener;
 use crate::status::Status;
+use crate::{disk, dns, mesh};
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -134,6 +134,8 @@ impl Edge {
         recall(&core);
         spawn(&taking, take_peers(Arc::clone(&core), address, peers));
         spawn(&taking, remember(Arc::clone(&core), core.picture.subscribe()));
+        spawn(&taking, mesh::keep(Arc::clone(&core), core.picture.subscribe()));
+        spawn(&taking, dns::serve(Arc::clone(&core), core.picture.subscribe()));
         spawn(&taking, obey(Arc::clone(&core), control, taking.clone()));
         Ok(Self { core, address, footing, taking, carrying })
     }
@@ -308,5 +310,6 @@ fn status(core: &Core) -> Status {
         limit: core.most as u64,
         refused: core.refused.load(Ordering::Relaxed),
         strangers: core.strangers.load(Ordering::Relaxed),
+        mesh_trouble: core.mesh_trouble(),
     }
 }

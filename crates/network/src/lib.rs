@@ -1,7 +1,8 @@
-//! The packets of a node. Today: the edge's ingress, by which a published port answers on every node,
-//! wherever the replicas are.
+//! The packets of a node: the edge's ingress, by which a published port answers on every node, wherever the
+//! replicas are; and the mesh, by which the containers of a project reach each other across hosts, with the name
+//! server that tells them where.
 //!
-//! It carries TCP connections and decides nothing about the cluster: where connections may go is in the
+//! It carries connections and decides nothing about the cluster: where connections may go is in the
 //! [`Picture`] that the daemon sends. It logs nothing ([`Remark`]), reads no certificates ([`Tls`]) and knows
 //! no Docker. The edge is a process of its own that outlives the daemon: what it last served lies on its disk,
 //! and it goes on with that until a daemon, perhaps a newer one, speaks to it again.
@@ -9,7 +10,7 @@
 //! Start with [`Picture`], then [`Edge`] (what the edge process runs) and [`Feed`] (the daemon's end of it);
 //! which replica gets a connection is [`Balancer`], a value. A client's way: `door` accepts, `carry` holds it
 //! while `dial` reaches a replica, here or through the `peer` edge that receives it in `inbound`, and `pump`
-//! carries the bytes.
+//! carries the bytes. For the mesh start with `mesh` (what the kernel is told, and when) and `dns`.
 
 mod balance;
 mod carry;
@@ -19,6 +20,7 @@ mod core;
 mod counters;
 mod dial;
 mod disk;
+mod dns;
 mod door;
 mod edge;
 mod feed;
@@ -26,6 +28,7 @@ mod footing;
 mod inbound;
 mod lane;
 pub mod limits;
+pub mod mesh;
 mod peer;
 mod picture;
 mod pump;
@@ -40,6 +43,7 @@ mod wire;
 
 pub use balance::Balancer;
 pub use counters::Counts;
+pub use dns::{Answer, Names};
 pub use door::PortState;
 pub use edge::{Config, Edge, Error};
 pub use feed::{EdgeState, Feed};

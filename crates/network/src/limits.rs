@@ -72,6 +72,30 @@ pub const IDLE: Duration = ms(120_000);
 /// Idle connections that one other edge may hold.
 pub const IDLE_PER_NODE: usize = 256;
 
+/// How often the kernel's part of the mesh is compared with what it should be.
+pub const MESH_CHECK: Duration = ms(3_000);
+/// How long a program that changes it may take.
+pub const MESH_COMMAND: Duration = ms(10_000);
+
+/// Bytes of a question over UDP.
+pub const DNS_BYTES: usize = 4_096;
+/// Questions under way to other name servers, and those of one container; more are dropped.
+pub const DNS_ASKED: usize = 512;
+/// See [`DNS_ASKED`].
+pub const DNS_ASKED_EACH: usize = 64;
+/// How long another name server may take for an answer.
+pub const DNS_ANSWER: Duration = ms(2_000);
+/// Answers of other name servers that are kept.
+pub const DNS_CACHE: usize = 4_096;
+/// How long one is kept at most.
+pub const DNS_KEPT: Duration = ms(60_000);
+/// Connections over which names are asked for, and those of one container.
+pub const DNS_STREAMS: usize = 256;
+/// See [`DNS_STREAMS`].
+pub const DNS_STREAMS_EACH: usize = 16;
+/// How long such a connection may say nothing.
+pub const DNS_IDLE: Duration = ms(10_000);
+
 /// Bytes of one control message: room for the picture of a cluster at its limits.
 pub const CONTROL_BYTES: usize = 32 * 1024 * 1024;
 /// How often the daemon asks its edge for the status.

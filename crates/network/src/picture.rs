@@ -1,10 +1,11 @@
 //! The picture: all that an edge serves from. Cut out of a view by the daemon, kept on disk by the edge.
 //! Nothing here touches a disk or a socket.
 
-use model::{Backend, ClusterId, NodeId, Readiness, Route, TaskId, View};
+use crate::dns::Names;
+use model::{Assignment, Backend, ClusterId, MeshView, NodeId, Readiness, Route, TaskId, View};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 /// What an edge serves from.
@@ -20,6 +21,12 @@ pub struct Picture {
     pub routes: Arc<Vec<Route>>,
     /// All nodes, itself included.
     pub nodes: Vec<PeerEdge>,
+    /// The network that containers share across hosts. Absent without one, and in what an older build wrote.
+    #[serde(default)]
+    pub mesh: Option<MeshView>,
+    /// Name servers of containers here whose service names its own, by address of the container.
+    #[serde(default)]
+    pub resolvers: BTreeMap<Ipv4Addr, Vec<IpAddr>>,
 }
 
 /// What an edge knows of another node.
@@ -44,8 +51,17 @@ impl From<&View> for Picture {
             index: view.index,
             routes: Arc::clone(&view.routes),
             nodes,
+            mesh: view.mesh.clone(),
+            resolvers: view.tasks.iter().filter_map(resolvers).collect(),
         }
     }
+}
+
+/// The name servers that a service names for its containers, if it does.
+fn resolvers(task: &Assignment) -> Option<(Ipv4Addr, Vec<IpAddr>)> {
+    let servers = task.spec.container.engine.dns.iter().filter_map(|s| s.parse().ok());
+    let servers: Vec<IpAddr> = servers.collect();
+    (!servers.is_empty() && !task.state.ended()).then_some((task.attachment?.address, servers))
 }
 
 impl Picture {
@@ -93,6 +109,8 @@ impl std::fmt::Display for Bind {
 pub(crate) struct Current {
     /// The picture; `None` until there has been one.
     pub(crate) picture: Option<Picture>,
+    /// What names stand for on the mesh.
+    pub(crate) names: Names,
     local: BTreeMap<(TaskId, u16), (IpAddr, bool)>,
     nodes: BTreeMap<NodeId, Readiness>,
 }
@@ -101,7 +119,9 @@ impl Current {
     pub(crate) fn new(picture: Option<Picture>) -> Self {
         let local = picture.iter().flat_map(local).collect();
         let nodes = picture.iter().flat_map(|p| &p.nodes).map(|n| (n.id, n.readiness)).collect();
-        Self { picture, local, nodes }
+        let mesh = picture.as_ref().and_then(|p| Some((p.mesh.as_ref()?, p.node)));
+        let names = mesh.map(|(mesh, node)| Names::new(mesh, node)).unwrap_or_default();
+        Self { picture, names, local, nodes }
     }
 
     /// Index of the picture; 0 while there is none.

@@ -2,7 +2,7 @@
 
 use crate::picture::Bind;
 use model::{NodeId, TaskId};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 /// Something worth a line in the log of the edge.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +60,20 @@ pub enum Remark {
     LinkUp {
         /// The node.
         node: NodeId,
+    },
+    /// The kernel's part of the mesh is not as it should be; it is tried again until it is.
+    MeshTrouble {
+        /// What is in the way.
+        why: String,
+    },
+    /// It is as it should be again.
+    MeshMended,
+    /// Names cannot be answered for on a bridge yet; it is tried again until they can.
+    NamesRefused {
+        /// The bridge's own address.
+        gateway: Ipv4Addr,
+        /// Why.
+        why: String,
     },
     /// A connection to the edge port was refused. Not said of each: see [`Status::strangers`](crate::Status).
     Stranger {

@@ -33,6 +33,8 @@ pub struct Status {
     pub refused: u64,
     /// Connections to the edge port that did not come from a node of the cluster.
     pub strangers: u64,
+    /// What keeps the mesh from being as it should; `None` when nothing does.
+    pub mesh_trouble: Option<String>,
 }
 
 impl Status {

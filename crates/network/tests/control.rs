@@ -113,6 +113,7 @@ fn a_view_makes_a_picture() {
         routes: Arc::new(routes.clone()),
         nodes: Arc::new(vec![node]),
         condemned: Vec::new(),
+        mesh: None,
     };
     assert_eq!(Picture::from(&view), picture(4, &routes, &[(1, edge.parse().unwrap())]));
 }

@@ -80,6 +80,7 @@ fn cluster() -> State {
             sealed_key: Vec::new(),
             manager_token: token.clone(),
             worker_token: token,
+            mesh: None,
             node: join(0, Role::Manager),
         }),
     );
@@ -123,6 +124,7 @@ fn deploy(state: &mut State, services: usize, replicas: usize) {
         depends_on: Vec::new(),
         shares_with: Vec::new(),
         once: None,
+        round_robin: false,
     });
     let named = |n| (format!("s{n}").parse().expect("a valid name"), Arc::clone(&spec));
     let spec = ProjectSpec {

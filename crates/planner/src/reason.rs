@@ -167,6 +167,8 @@ pub enum Why {
         /// The most allowed.
         most: usize,
     },
+    /// The cluster's pool of addresses has no subnet left for it.
+    NoAddresses,
 }
 
 impl Why {
@@ -202,6 +204,9 @@ impl Why {
             Self::EngineOut => "have engines that do not answer".into(),
             Self::DiskPressure => format!("{is} short of disk space"),
             Self::Full { most } => format!("{has} {most} tasks, the most allowed"),
+            Self::NoAddresses => {
+                format!("{has} no addresses for this project: the cluster's pool is used up")
+            }
         }
     }
 

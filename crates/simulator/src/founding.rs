@@ -34,6 +34,7 @@ fn entry(shape: Shape, n: usize) -> Entry {
             sealed_key: Vec::new(),
             manager_token: token(),
             worker_token: token(),
+            mesh: None,
             node: join,
         })
     } else {

@@ -42,6 +42,7 @@ pub(crate) fn spec() -> ServiceSpec {
         depends_on: vec![],
         shares_with: vec![],
         once: None,
+        round_robin: false,
     }
 }
 
@@ -64,6 +65,7 @@ pub(crate) fn with_spec(n: u64, spec: ServiceSpec) -> Assignment {
         service_id: Some(model::ServiceId(5)),
         node: Some(model::Host { id: model::NodeId(7), name: "n7".parse().unwrap() }),
         shares: Vec::new(),
+        attachment: None,
         login: None,
     }
 }
@@ -136,6 +138,7 @@ pub(crate) fn view(index: u64, tasks: Vec<Assignment>, condemned: Vec<VolumeKey>
         routes: Arc::default(),
         nodes: Arc::default(),
         condemned,
+        mesh: None,
     }
 }
 

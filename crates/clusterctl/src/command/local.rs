@@ -22,6 +22,8 @@ pub(crate) async fn init(session: &Session, words: Init) -> Result<(), Failure> 
     let request = InitRequest {
         advertise: words.advertise.unwrap_or_default(),
         name: words.name.unwrap_or_default(),
+        mesh: words.mesh,
+        pool: words.pool.unwrap_or_default(),
     };
     let mut client = session.cluster.local().await?;
     let reply = once(session, client.init(request)).await?;

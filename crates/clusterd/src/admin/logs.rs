@@ -251,6 +251,7 @@ mod tests {
             node: NodeId(2),
             generation: 1,
             created: Time(0),
+            given: None,
             wanted: Wanted::Run,
             state,
             healthy: false,

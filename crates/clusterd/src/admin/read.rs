@@ -120,6 +120,7 @@ pub(crate) fn status(managing: &Managing, reading: Reading) -> v1::StatusReply {
         services,
         losses,
         remarks: remarks(state, quorum),
+        mesh: state.mesh().map(|m| format!("{}, {}", m.carrier, m.pool)).unwrap_or_default(),
         voting: voting(state, &managing.log.leadership().borrow().voters),
         read: Some(reading.info),
     }

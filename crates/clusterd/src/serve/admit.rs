@@ -269,6 +269,7 @@ mod tests {
             sealed_key: vec![1],
             manager_token: token.clone(),
             worker_token: token,
+            mesh: None,
             node: join("one", 1, false),
         });
         let entry = |command| model::Entry {

@@ -103,6 +103,7 @@ async fn init(host: &Arc<Host>, message: &v1::InitRequest) -> anyhow::Result<v1:
     // A joiner's address is dialled back; a founder has nobody yet who would notice.
     crate::addresses::own(advertise)?;
     let name = node_name(&message.name)?;
+    let mesh = crate::mesh::chosen(&message.mesh, &message.pool).await?;
     let cluster = identity::random::cluster_id();
     let authority = Authority::create(&cluster, clock::system())?;
     let cluster_key = ClusterKey::generate();
@@ -120,6 +121,7 @@ async fn init(host: &Arc<Host>, message: &v1::InitRequest) -> anyhow::Result<v1:
         manager_token: join_token(&tokens[0], &sealer),
         worker_token: join_token(&tokens[1], &sealer),
         node,
+        mesh,
     };
     let id = consensus::FOUNDER;
     let certificate = authority.sign_node(&key.csr_der, id, Role::Manager, clock::system())?;

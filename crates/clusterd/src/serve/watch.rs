@@ -78,10 +78,13 @@ async fn confirm(
     Ok(())
 }
 
-/// Whether a node would do anything different.
+/// Whether a node would do anything different. Every part of a view is named, so that none is forgotten.
 fn differs(last: &View, fresh: &View) -> bool {
-    last.tasks != fresh.tasks
-        || last.condemned != fresh.condemned
-        || last.routes != fresh.routes
-        || last.nodes != fresh.nodes
+    let View { cluster: _, index: _, now: _, node: _, tasks, routes, nodes, condemned, mesh } =
+        fresh;
+    last.tasks != *tasks
+        || last.condemned != *condemned
+        || last.routes != *routes
+        || last.nodes != *nodes
+        || last.mesh != *mesh
 }

@@ -30,7 +30,7 @@ pub(super) const DEPLOY: Table = &[
             "only `{{.Service.Labels.NAME}}` finds them; the service's `labels` are its containers'",
         ),
     ),
-    ("endpoint_mode", Warned("services are reached through published ports for now")),
+    ("endpoint_mode", Honoured),
     ("placement", Honoured),
     ("resources", Honoured),
     ("restart_policy", Honoured),

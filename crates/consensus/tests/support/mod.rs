@@ -174,6 +174,7 @@ pub(crate) fn founding(cluster: &ClusterId) -> Found {
         sealed_key: vec![1, 2, 3],
         manager_token: token.clone(),
         worker_token: token,
+        mesh: None,
         node: join("node1"),
     }
 }

@@ -63,6 +63,7 @@ pub(crate) fn service(script: &str) -> ServiceSpec {
         depends_on: vec![],
         shares_with: vec![],
         once: None,
+        round_robin: false,
     }
 }
 
@@ -82,6 +83,7 @@ pub(crate) fn task(engine: &Engine, n: u64, spec: ServiceSpec) -> Assignment {
         service_id: Some(model::ServiceId(5)),
         node: Some(model::Host { id: model::NodeId(7), name: "n7".parse().unwrap() }),
         shares: Vec::new(),
+        attachment: None,
         login: None,
     }
 }
@@ -148,6 +150,7 @@ impl Rig {
             routes: Arc::default(),
             nodes: Arc::default(),
             condemned: self.condemned.clone(),
+            mesh: None,
         };
         self.input(Input::View { view: Arc::new(view), age: Duration::ZERO });
     }

@@ -18,14 +18,15 @@
 //! Paths: `/` who am I; `/health`; `/env` its environment; `/file/PATH` a file's content; `/write/PATH/TEXT`
 //! writes one; `/sleep/MS` answers late; `/unhealthy` and `/healthy` switch the health; `/crash/CODE` exits.
 //! A file `/tmp/stop` asks it to finish open requests and end. `lab-server check` asks a running server for
-//! its health: the image's health check.
+//! its health: the image's health check. `lab-server ask ADDRESS:PORT` asks another who it is; `tell FROM TO TEXT` sends
+//! a datagram, and `hear PORT FILE` writes down those that come. All take addresses, no names.
 #![expect(clippy::print_stdout, reason = "a container's standard output is its log")]
 #![expect(clippy::disallowed_methods, reason = "a test server waits and ticks in real time")]
 
 use std::{
     env, fs,
-    io::{BufRead, BufReader, ErrorKind, Write},
-    net::{TcpListener, TcpStream},
+    io::{self, BufRead, BufReader, ErrorKind, Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
     process::ExitCode,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
@@ -38,8 +39,13 @@ static OPEN: AtomicUsize = AtomicUsize::new(0);
 static SICK: AtomicBool = AtomicBool::new(false);
 
 fn main() -> ExitCode {
-    if env::args().nth(1).as_deref() == Some("check") {
-        return check();
+    let words: Vec<String> = env::args().skip(1).collect();
+    match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["check"] => return check(),
+        ["ask", server] => return told(ask(server)),
+        ["tell", from, to, text] => return told(tell(from, to, text)),
+        ["hear", port, file] => return told(hear(port, file)),
+        _ => {}
     }
     thread::sleep(millis("START_DELAY_MS").unwrap_or_default());
     after("CRASH_AFTER_MS", || std::process::exit(3));
@@ -183,6 +189,49 @@ fn check() -> ExitCode {
         Ok(line) => {
             println!("{}", line.trim());
             ExitCode::from(1)
+        }
+        Err(error) => {
+            println!("{error}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+/// Asks a server, by address, who it is.
+fn ask(server: &str) -> io::Result<String> {
+    let address = server.parse().map_err(io::Error::other)?;
+    let limit = Some(Duration::from_secs(2));
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(2))?;
+    stream.set_read_timeout(limit)?;
+    stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    Ok(text.split_once("\r\n\r\n").map_or(text.clone(), |(_, body)| body.to_owned()))
+}
+
+/// Sends a datagram from one address to another.
+fn tell(from: &str, to: &str, text: &str) -> io::Result<String> {
+    let address = |text: &str| text.parse::<SocketAddr>().map_err(io::Error::other);
+    UdpSocket::bind(address(from)?)?.send_to(text.as_bytes(), address(to)?)?;
+    Ok(String::new())
+}
+
+/// Writes the datagrams that come to a port into a file, for ever.
+fn hear(port: &str, file: &str) -> io::Result<String> {
+    let socket = UdpSocket::bind(("0.0.0.0", port.parse().map_err(io::Error::other)?))?;
+    let mut file = fs::File::create(file)?;
+    let mut buffer = [0; 2048];
+    loop {
+        let length = socket.recv(&mut buffer)?;
+        file.write_all(&buffer[..length])?;
+    }
+}
+
+fn told(outcome: io::Result<String>) -> ExitCode {
+    match outcome {
+        Ok(text) => {
+            println!("{}", text.trim());
+            ExitCode::SUCCESS
         }
         Err(error) => {
             println!("{error}");

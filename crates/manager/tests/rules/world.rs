@@ -48,6 +48,7 @@ pub(crate) fn cluster(roles: &[Role]) -> State {
                 sealed_key: Vec::new(),
                 manager_token: token.clone(),
                 worker_token: token,
+                mesh: None,
                 node: join(n, *role),
             })
         } else {

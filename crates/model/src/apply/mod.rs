@@ -3,6 +3,7 @@
 //! It cannot fail: what it does not do is [`Outcome::Refused`], decided from the state and the entry
 //! alone, so every manager refuses alike. One file per family of commands.
 
+mod addresses;
 mod contents;
 mod depends;
 mod nodes;

@@ -26,6 +26,7 @@ impl State {
             manager_token: found.manager_token.clone(),
             worker_token: found.worker_token.clone(),
             voter_count: 5,
+            mesh: found.mesh,
         });
         let id = NodeId(now.index);
         self.admit(now, id, &found.node);
@@ -104,6 +105,7 @@ impl State {
         let rehomed =
             |v: &Volume| if v.home == old { Volume { home: new, ..v.clone() } } else { v.clone() };
         self.volumes = self.volumes.iter().map(|(key, v)| (key.clone(), rehomed(v))).collect();
+        self.hand_over_subnets(old, new);
         self.nodes.remove(&old);
         Ok(())
     }
@@ -203,6 +205,7 @@ impl State {
         }
         let kept = self.volumes.iter().filter(|(_, v)| v.home != remove.node);
         self.volumes = kept.map(|(key, v)| (key.clone(), v.clone())).collect();
+        self.free_subnets_of(remove.node);
         self.nodes.remove(&remove.node);
         self.announce_level();
         self.record(now, Event::NodeRemoved { name: node.name });

@@ -112,6 +112,7 @@ impl State {
                 generation_index: now.index,
                 specs: OrdMap::unit(1, Arc::clone(spec)),
                 scale: asked.unwrap_or(1),
+                address: self.free_virtual(),
                 removed: false,
                 one_off: false,
                 slots: OrdMap::new(),

@@ -48,6 +48,7 @@ impl State {
             scale: 1,
             removed: false,
             one_off: true,
+            address: None,
             slots: OrdMap::new(),
         };
         self.services.insert(service.id, service);
@@ -87,6 +88,7 @@ fn spec(run: &Run, of: &ServiceSpec) -> ServiceSpec {
         refers_to: of.refers_to.clone(),
         depends_on: if run.depends { of.depends_on.clone() } else { Vec::new() },
         shares_with: Vec::new(),
+        round_robin: false,
         once: Some(Once { before: run.service.clone(), on_unknown: OnUnknown::Wait }),
     }
 }

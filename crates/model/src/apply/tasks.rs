@@ -44,6 +44,7 @@ impl State {
                     empty && self.services.get(service).is_some_and(|s| s.removed || s.one_off);
                 if dropped {
                     self.services.remove(service);
+                    self.free_subnets();
                 }
                 dropped
             }
@@ -72,6 +73,7 @@ impl State {
         if !current || newest_is != *newest || !self.nodes.contains_key(node) || !room {
             return false;
         }
+        let Ok(given) = self.give_address(*service, *node) else { return false };
         let task = Task {
             id: TaskId { index: now.index, position: *position },
             service: *service,
@@ -79,6 +81,7 @@ impl State {
             node: *node,
             generation: *generation,
             created: now.at,
+            given,
             wanted: Wanted::Run,
             state: TaskState::Assigned,
             healthy: false,

@@ -53,6 +53,7 @@ pub fn service() -> ServiceSpec {
         depends_on: vec![],
         shares_with: vec![],
         once: None,
+        round_robin: false,
     }
 }
 
@@ -98,6 +99,7 @@ impl Log {
             sealed_key: vec![1],
             manager_token: token.clone(),
             worker_token: token,
+            mesh: None,
             node: join("n1", Role::Manager),
         }));
         log

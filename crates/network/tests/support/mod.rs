@@ -3,6 +3,7 @@
 
 use model::{Backend, ClusterId, NodeId, Port, PortMode, Protocol, Readiness, Route, TaskId};
 use network::{Config, Edge, PeerEdge, Picture, Remark, Security};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -117,6 +118,8 @@ pub(crate) fn picture(index: u64, routes: &[Route], nodes: &[(u64, SocketAddr)])
         index,
         routes: Arc::new(routes.to_vec()),
         nodes: nodes.iter().map(peer).collect(),
+        mesh: None,
+        resolvers: BTreeMap::new(),
     }
 }
 

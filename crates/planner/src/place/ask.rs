@@ -25,6 +25,8 @@ pub(crate) struct Ask<'r, 'a> {
     pub(crate) apart: Vec<u32>,
     /// By node: a service that refers to this one has a copy there.
     pub(crate) referrer: Vec<bool>,
+    /// By node: there are no addresses for copies. Empty while the pool has some.
+    pub(crate) unaddressed: Vec<bool>,
     /// For each spread label and each path of values down to it: live copies.
     spread: BTreeMap<Vec<String>, u32>,
     /// The node whose copy the opening at hand replaces.
@@ -44,6 +46,7 @@ impl<'r, 'a> Ask<'r, 'a> {
             own: vec![0; t.nodes.len()],
             apart: vec![0; t.nodes.len()],
             referrer: vec![false; t.nodes.len()],
+            unaddressed: unaddressed(t, g),
             spread: BTreeMap::new(),
             replaces: None,
             record: None,
@@ -122,6 +125,15 @@ impl<'r, 'a> Ask<'r, 'a> {
             *self.spread.entry(path[..depth].to_vec()).or_default() += 1;
         }
     }
+}
+
+/// By node: whether it lacks a subnet for a service's project, when none is left in the pool.
+fn unaddressed(t: &Tables<'_>, g: &Group<'_>) -> Vec<bool> {
+    if !t.state.pool_used_up() {
+        return Vec::new();
+    }
+    let project = &g.service.project;
+    t.nodes.iter().map(|node| t.state.subnet_of(project, node.id).is_none()).collect()
 }
 
 /// By node: whether a service has a live copy there, or this plan has given it one.

@@ -24,7 +24,7 @@ const CLOSED_TO_BOUND: [Gate; 6] =
 type Filter = fn(&Ask<'_, '_>, &Room<'_>, usize) -> Option<Why>;
 
 /// What closes a node to one service, whatever the slot.
-const UNFIT: [Filter; 6] = [constraint, max_replicas, host_port, cpus, memory, full];
+const UNFIT: [Filter; 7] = [constraint, max_replicas, host_port, cpus, memory, full, no_addresses];
 
 /// Why a node takes nothing that could go elsewhere, if it does not.
 pub(crate) fn closed(t: &Tables<'_>, node: &Node) -> Option<Why> {
@@ -160,6 +160,10 @@ fn memory(ask: &Ask<'_, '_>, room: &Room<'_>, node: usize) -> Option<Why> {
 
 fn full(_: &Ask<'_, '_>, room: &Room<'_>, node: usize) -> Option<Why> {
     (room.rows[node].tasks >= TASKS_PER_NODE).then_some(Why::Full { most: TASKS_PER_NODE })
+}
+
+fn no_addresses(ask: &Ask<'_, '_>, _: &Room<'_>, node: usize) -> Option<Why> {
+    ask.unaddressed.get(node).copied().unwrap_or_default().then_some(Why::NoAddresses)
 }
 
 /// Whether a node satisfies all constraints of a spec.

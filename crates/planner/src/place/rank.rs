@@ -1,5 +1,5 @@
 //! Who should: the order of nodes for one service. A copy goes first where the services it refers to
-//! are, because their names resolve there only; then where its own service has the fewest copies, per
+//! are, where their names resolve there only (without a mesh); then where its own service has the fewest copies, per
 //! value of each spread label and per node; then where services that refer to it are; then where there
 //! is the most room.
 

@@ -1,5 +1,5 @@
-//! Which services refer to which, by index: they are placed together where they fit, those referred to
-//! first.
+//! Which services refer to which, by index: without a mesh, names resolve on one node only, so they are placed
+//! together where they fit, those referred to first.
 
 use crate::tables::Tables;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +13,10 @@ pub(crate) struct Refers {
 impl Refers {
     pub(crate) fn new(t: &Tables<'_>) -> Self {
         let mut refers = Self { to: BTreeMap::new(), from: BTreeMap::new() };
+        // On the mesh it is all the same to them where the others are.
+        if t.state.mesh().is_some() {
+            return refers;
+        }
         for (group, g) in t.groups.iter().enumerate().filter(|(_, g)| !g.service.removed) {
             let project = t.state.projects.get(&g.service.project);
             let index = |name| t.group_of(*project?.services.get(name)?);

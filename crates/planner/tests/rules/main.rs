@@ -4,6 +4,7 @@
 mod depends;
 mod jobs;
 mod lost;
+mod mesh;
 mod once;
 mod place;
 mod restart;

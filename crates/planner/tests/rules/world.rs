@@ -4,7 +4,7 @@
 
 use model::{
     Availability, Cause, Change, ClusterId, Command, Dependency, DependencyCondition, Deploy,
-    Entry, Facts, Found, Join, JoinToken, Mode, Mount, MountSource, Node, NodeId, Outcome,
+    Entry, Facts, Found, Join, JoinToken, Mesh, Mode, Mount, MountSource, Node, NodeId, Outcome,
     Placement, ProjectSpec, Readiness, Refresh, Remove, Report, Resources, Role, Scale, Service,
     ServiceName, ServiceSpec, SetNode, State, Task, TaskId, TaskState, TaskStatus, Time,
     UpdatePolicy, Verdict, VolumeKey, WallTime, Wanted,
@@ -45,6 +45,7 @@ pub(crate) fn spec(replicas: u32) -> ServiceSpec {
         depends_on: Vec::new(),
         shares_with: Vec::new(),
         once: None,
+        round_robin: false,
     }
 }
 
@@ -98,6 +99,11 @@ pub(crate) struct World {
 impl World {
     /// A founded cluster of `managers`.
     pub(crate) fn new(managers: usize) -> Self {
+        Self::founded(managers, None)
+    }
+
+    /// One of `managers` that has a mesh, or none.
+    pub(crate) fn founded(managers: usize, mesh: Option<Mesh>) -> Self {
         let token = JoinToken { digest: String::new(), sealed: Vec::new() };
         let mut world = Self {
             state: State::default(),
@@ -112,6 +118,7 @@ impl World {
             sealed_key: Vec::new(),
             manager_token: token.clone(),
             worker_token: token,
+            mesh,
             node: join(1, Role::Manager, facts()),
         }));
         for n in 2..=managers {

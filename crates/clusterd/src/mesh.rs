@@ -1,0 +1,60 @@
+//! The network that containers share across hosts, as the first command of a cluster chooses it.
+
+use anyhow::{Context, bail};
+use model::{Carrier, Mesh, POOL_PREFIXES, Subnet};
+
+/// Used when the founder names no other: of the private addresses (RFC 1918) the part that is used least.
+const POOL: &str = "10.128.0.0/10";
+
+/// The mesh that a founder asks for, by carrier and pool; `None` for none. Refused where this host could not
+/// take part in it.
+pub(crate) async fn chosen(carrier: &str, pool: &str) -> anyhow::Result<Option<Mesh>> {
+    let Some(mesh) = read(carrier, pool)? else { return Ok(None) };
+    network::mesh::ready().await.context(
+        "containers cannot reach each other across hosts; or found the cluster with --mesh none",
+    )?;
+    if let Some(route) = network::mesh::taken(mesh.pool).await? {
+        bail!(
+            "the pool {} is in use on this host already (`ip route` shows \"{route}\"); choose another with --pool",
+            mesh.pool
+        );
+    }
+    Ok(Some(mesh))
+}
+
+fn read(carrier: &str, pool: &str) -> anyhow::Result<Option<Mesh>> {
+    let carrier = match carrier {
+        "" | "direct" => Carrier::Direct,
+        "none" if pool.is_empty() => return Ok(None),
+        "none" => bail!("--pool: without a mesh there is no pool of addresses"),
+        other => bail!("--mesh {}: choose direct or none", other.escape_debug()),
+    };
+    let pool: Subnet = if pool.is_empty() { POOL } else { pool }.parse().context("--pool")?;
+    if !POOL_PREFIXES.contains(&pool.prefix()) {
+        let (least, most) = (POOL_PREFIXES.start(), POOL_PREFIXES.end());
+        bail!("--pool {pool}: the number behind the slash must be {least} to {most}");
+    }
+    Ok(Some(Mesh { pool, carrier }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_founder_may_choose() {
+        let pool = |carrier, pool| read(carrier, pool).unwrap().map(|m| m.pool.to_string());
+        assert_eq!(pool("", "").as_deref(), Some(POOL));
+        assert_eq!(pool("direct", "172.20.0.0/16").as_deref(), Some("172.20.0.0/16"));
+        assert_eq!(pool("none", ""), None);
+        for (carrier, pool, said) in [
+            ("vxlan", "", "direct or none"),
+            ("none", "10.0.0.0/8", "no pool"),
+            ("", "10.0.0.0/24", "8 to 16"),
+            ("", "10.0.0.1/16", "--pool"),
+        ] {
+            let why = format!("{:#}", read(carrier, pool).unwrap_err());
+            assert!(why.contains(said), "{why}");
+        }
+    }
+}

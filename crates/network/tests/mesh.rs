@@ -1,0 +1,157 @@
+//! What a node makes of its part of the mesh: rules for the kernel, routes, names. Golden files are rewritten
+//! with `UPDATE=1`.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
+
+use model::{
+    Carrier, Mesh, MeshView, NamedReplica, NamedService, NetworkView, NodeId, Readiness, Slot,
+    TaskId,
+};
+use network::mesh::{Hop, hops, ruleset};
+use network::{Answer, Names, PeerEdge};
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::sync::Arc;
+
+fn replica(index: u64, slot: u32, node: u64, address: [u8; 4]) -> NamedReplica {
+    NamedReplica {
+        task: TaskId { index, position: 0 },
+        slot: Slot::Number(slot),
+        node: NodeId(node),
+        address: address.into(),
+    }
+}
+
+fn service(name: &str, address: Option<[u8; 4]>, replicas: Vec<NamedReplica>) -> NamedService {
+    NamedService {
+        name: name.parse().unwrap(),
+        aliases: [].into(),
+        address: address.map(Ipv4Addr::from),
+        replicas,
+    }
+}
+
+fn network(project: &str, subnets: &[(u64, &str)], services: Vec<NamedService>) -> NetworkView {
+    let subnets = subnets.iter().map(|(node, text)| (NodeId(*node), text.parse().unwrap()));
+    NetworkView { project: project.parse().unwrap(), subnets: subnets.collect(), services }
+}
+
+fn mesh(networks: Vec<NetworkView>) -> MeshView {
+    let pool = "10.128.0.0/10".parse().unwrap();
+    MeshView {
+        mesh: Mesh { pool, carrier: Carrier::Direct },
+        networks: networks.into_iter().map(Arc::new).collect(),
+    }
+}
+
+/// Two projects with the same names: one on nodes 1 and 2, the other on node 1 alone.
+fn two_projects() -> MeshView {
+    let web = vec![replica(5, 1, 1, [10, 128, 0, 2]), replica(6, 2, 2, [10, 128, 2, 2])];
+    let mut db = service("db", Some([10, 176, 0, 1]), vec![replica(7, 1, 2, [10, 128, 2, 3])]);
+    db.aliases = ["Data".to_owned(), "store".to_owned()].into();
+    let mut log = service("log", None, vec![replica(8, 1, 1, [10, 128, 0, 9])]);
+    log.aliases = ["store".to_owned()].into();
+    mesh(vec![
+        network(
+            "shop",
+            &[(1, "10.128.0.0/23"), (2, "10.128.2.0/23")],
+            vec![
+                service("web", Some([10, 176, 0, 0]), web),
+                db,
+                service("idle", Some([10, 176, 0, 2]), vec![]),
+                log,
+            ],
+        ),
+        network(
+            "blog",
+            &[(1, "10.128.4.0/23")],
+            vec![service("web", Some([10, 176, 0, 3]), vec![replica(9, 1, 1, [10, 128, 4, 2])])],
+        ),
+    ])
+}
+
+fn expect(name: &str, is: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, is).unwrap();
+    }
+    let wanted = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(is, wanted, "{name} differs; run with UPDATE=1 if this is meant");
+}
+
+#[test]
+fn the_rules_are_as_written() {
+    expect("two_projects.nft", &ruleset(&two_projects(), NodeId(1)));
+    expect("no_network.nft", &ruleset(&mesh(vec![]), NodeId(1)));
+}
+
+#[test]
+fn the_same_mesh_makes_the_same_rules() {
+    let once = ruleset(&two_projects(), NodeId(1));
+    assert_eq!(once, ruleset(&two_projects(), NodeId(1)));
+    assert!(!ruleset(&two_projects(), NodeId(2)).contains("10.128.4.0"), "not on that network");
+}
+
+#[test]
+fn subnets_of_others_lie_behind_their_hosts() {
+    let peer = |n: u64| PeerEdge {
+        id: NodeId(n),
+        edge: ([172, 30, 0, 10 + n as u8], 7071).into(),
+        readiness: Readiness::Ready,
+    };
+    let hops = hops(&two_projects(), NodeId(1), &[peer(1), peer(2)]);
+    let wanted = ("10.128.2.0/23".parse().unwrap(), Hop::Host([172, 30, 0, 12].into()));
+    assert_eq!(hops, [wanted].into());
+}
+
+const WEB: [u8; 4] = [10, 128, 0, 2];
+
+fn lookup(caller: [u8; 4], name: &str) -> Answer {
+    Names::new(&two_projects(), NodeId(1)).lookup(caller.into(), name)
+}
+
+fn addresses(list: &[[u8; 4]]) -> Answer {
+    Answer::Addresses(list.iter().map(|a| Ipv4Addr::from(*a)).collect())
+}
+
+#[test]
+fn names_stand_for_what_serves() {
+    let name = |text: &str| Answer::Name(text.into());
+    for (asked, answer) in [
+        ("web", addresses(&[[10, 176, 0, 0]])),
+        ("WEB", addresses(&[[10, 176, 0, 0]])),
+        ("tasks.web", addresses(&[WEB, [10, 128, 2, 2]])),
+        ("nearest.web", addresses(&[WEB])),
+        ("nearest.db", addresses(&[[10, 128, 2, 3]])),
+        ("web.1", addresses(&[WEB])),
+        ("web.2", addresses(&[[10, 128, 2, 2]])),
+        ("web.3", Answer::Elsewhere),
+        ("idle", addresses(&[[10, 176, 0, 2]])),
+        ("tasks.idle", addresses(&[])),
+        ("log", addresses(&[[10, 128, 0, 9]])),
+        ("data", addresses(&[[10, 176, 0, 1]])),
+        ("store", addresses(&[[10, 176, 0, 1], [10, 128, 0, 9]])),
+        ("tasks.nothing", Answer::Unknown),
+        ("example.com", Answer::Elsewhere),
+        ("2.0.128.10.in-addr.arpa", name("web.1")),
+        ("0.0.176.10.in-addr.arpa", name("web")),
+        ("2.4.128.10.in-addr.arpa", Answer::Unknown),
+        ("1.0.168.192.in-addr.arpa", Answer::Elsewhere),
+    ] {
+        assert_eq!(lookup(WEB, asked), answer, "{asked}");
+    }
+}
+
+#[test]
+fn each_caller_sees_its_own_network_only() {
+    assert_eq!(lookup([10, 128, 4, 2], "web"), addresses(&[[10, 176, 0, 3]]));
+    assert_eq!(lookup([10, 128, 4, 2], "db"), Answer::Elsewhere);
+    let names = Names::new(&two_projects(), NodeId(1));
+    let gateway = Ipv4Addr::new(10, 128, 0, 1);
+    assert!(names.admits(gateway, WEB.into()));
+    for caller in [[10, 128, 4, 2], [10, 128, 2, 2], [172, 30, 0, 1], [127, 0, 0, 1]] {
+        assert!(!names.admits(gateway, caller.into()), "{caller:?}");
+    }
+    let gateways: Vec<String> = names.gateways().iter().map(ToString::to_string).collect();
+    assert_eq!(gateways, ["10.128.0.1", "10.128.4.1"]);
+}
