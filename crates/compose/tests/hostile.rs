@@ -28,7 +28,7 @@ fn with(bytes: Vec<u8>, environment: BTreeMap<String, String>) -> Result<String,
 }
 
 /// How long any of these files may be looked at, without optimisation and beside other tests.
-const QUICK: std::time::Duration = std::time::Duration::from_secs(5);
+const QUICK: std::time::Duration = std::time::Duration::from_secs(30);
 
 #[expect(clippy::disallowed_methods, reason = "that it is quick is what is tested")]
 fn refused(text: impl Into<Vec<u8>>) -> String {

@@ -534,12 +534,7 @@ impl fmt::Display for Refusal {
                 f,
                 "somebody else changed {project} meanwhile (generation {is}, you saw {seen}); look again and repeat"
             ),
-            Self::PortTaken { port, wanted_by, taken_by } => {
-                write!(
-                    f,
-                    "port {port}, which {wanted_by} publishes, is published by {taken_by} already"
-                )
-            }
+            Self::PortTaken { port, wanted_by, taken_by } => taken(f, *port, wanted_by, taken_by),
             Self::PortReserved { port, wanted_by } => {
                 write!(f, "port {port}, which {wanted_by} publishes, is reserved; choose another")
             }
@@ -567,6 +562,10 @@ impl fmt::Display for Refusal {
             Self::LevelTooLow { level, needed } => too_old(f, *level, *needed),
         }
     }
+}
+
+fn taken(f: &mut fmt::Formatter<'_>, port: u16, by: &str, already: &str) -> fmt::Result {
+    write!(f, "port {port}, which {by} publishes, is published by {already} already")
 }
 
 fn lacks(f: &mut fmt::Formatter<'_>, service: &ServiceName, on: &ServiceName) -> fmt::Result {
