@@ -17,6 +17,7 @@ mod mesh;
 mod ordering;
 mod quiet;
 mod refusals;
+mod rollouts;
 mod running;
 mod secrets;
 mod stacks;
@@ -60,6 +61,7 @@ fn calm(shared: &Shared) -> Vec<Trial> {
         shared.test("run_gives_output_and_exit_code", running::run_gives_output_and_exit_code),
         shared.test("logs_are_calm", quiet::calm_logs),
         shared.test("a_release_drops_no_request", basics::a_release_drops_no_request),
+        shared.test("a_bad_release_goes_back", rollouts::a_bad_release_goes_back),
         shared.test("image_missing_is_refused", refusals::image_missing),
         shared.test("attack_13_host_access_is_refused", refusals::attack_13_host_access),
         shared
@@ -118,6 +120,7 @@ fn stormy(shared: &Shared) -> Vec<Trial> {
         shared.test("fault_13_follower_host_cut", hosts::fault_13_follower_host_cut),
         shared.test("fault_06_leader_host_cut", hosts::fault_06_leader_host_cut),
         shared.test("order_survives_the_leader", ordering::order_survives_the_leader),
+        shared.test("a_rollout_survives_the_leader", rollouts::a_rollout_survives_the_leader),
         shared.test("a_group_moves_together", ordering::a_group_moves_together),
         shared.test("pre_start_is_run_once", hooks::pre_start_is_run_once),
         shared.test("fault_07_deaf_leader", hosts::fault_07_deaf_leader),

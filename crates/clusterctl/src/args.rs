@@ -86,6 +86,8 @@ pub(crate) enum Command {
     Ps(Ps),
     /// Change how many replicas services have
     Scale(Scale),
+    /// Look at roll-outs, and pause, resume or undo them
+    Rollout(Rollout),
     /// Show what replicas print
     Logs(Logs),
     /// Run a command in a replica
@@ -217,6 +219,42 @@ pub(crate) struct Scale {
     #[arg(required = true, value_name = "SERVICE=COUNT", value_parser = scale)]
     pub(crate) counts: Vec<(String, u32)>,
     /// Do not wait until everything runs
+    #[arg(short, long)]
+    pub(crate) detach: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Rollout {
+    #[command(subcommand)]
+    pub(crate) action: RolloutAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RolloutAction {
+    /// Show how far roll-outs are
+    Status {
+        /// Only these services
+        #[arg(value_name = "SERVICE")]
+        services: Vec<String>,
+    },
+    /// Finish what was begun, and replace no further replica
+    Pause {
+        /// Only these services
+        #[arg(value_name = "SERVICE")]
+        services: Vec<String>,
+    },
+    /// Go on with what is paused
+    Resume(RolloutWish),
+    /// Go back to the release before; what has ended is undone where services are named
+    Undo(RolloutWish),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RolloutWish {
+    /// Only these services
+    #[arg(value_name = "SERVICE")]
+    pub(crate) services: Vec<String>,
+    /// Do not wait until it has ended
     #[arg(short, long)]
     pub(crate) detach: bool,
 }

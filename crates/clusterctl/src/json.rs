@@ -35,8 +35,20 @@ pub(crate) fn service(s: &v1::ServiceSummary) -> Value {
         "project": s.project, "name": s.name, "mode": s.mode, "image": s.image,
         "wanted": s.wanted, "completed": s.completed, "running": s.running, "healthy": s.healthy, "updated": s.updated,
         "ports": s.ports, "generation": s.generation, "waiting": list(&s.waiting, waiting),
-        "removed": s.removed,
+        "removed": s.removed, "rollout": s.rollout.as_ref().map(rollout),
     })
+}
+
+fn rollout(r: &v1::RolloutSummary) -> Value {
+    json!({
+        "state": r.state, "paused": r.paused, "ended": r.ended, "back": r.back, "reason": r.reason,
+        "release": r.release, "left": r.left, "failed": r.failed,
+        "last_failure": r.last_failure,
+    })
+}
+
+pub(crate) fn wished(r: &v1::SetRolloutReply) -> Value {
+    json!({"index": r.index, "generation": r.generation, "services": r.services})
 }
 
 pub(crate) fn replica(r: &v1::ReplicaSummary) -> Value {

@@ -54,6 +54,32 @@ pub(crate) fn replicas(replicas: &[ReplicaSummary]) -> String {
     table.render()
 }
 
+/// The table of `rollout status`.
+pub(crate) fn rollouts(services: &[ServiceSummary]) -> String {
+    let mut table = Table::new(&["SERVICE", "ROLL-OUT", "RELEASE", "UPDATED", "FAILED", "REASON"]);
+    for service in services {
+        let Some(rollout) = &service.rollout else { continue };
+        let release = match rollout.left {
+            0 => rollout.release.to_string(),
+            left => format!("{left} → {}", rollout.release),
+        };
+        let reason = match (rollout.reason.as_str(), rollout.last_failure.as_str()) {
+            ("", "") => String::new(),
+            ("", last) => format!("last failure: {last}"),
+            (reason, _) => reason.to_owned(),
+        };
+        table.row([
+            format!("{}/{}", service.project, service.name),
+            rollout.state.clone(),
+            release,
+            format!("{}/{}", service.updated, service.wanted),
+            rollout.failed.to_string(),
+            reason,
+        ]);
+    }
+    table.render()
+}
+
 /// `shop/web.2`
 pub(crate) fn full_name(replica: &ReplicaSummary) -> String {
     format!("{}/{}", replica.project, replica.name)

@@ -17,6 +17,7 @@ mod logins;
 mod out;
 mod project;
 mod retry;
+mod rollouts;
 mod session;
 mod status;
 mod table;

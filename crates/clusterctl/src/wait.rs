@@ -2,6 +2,7 @@
 //! no clock, no connection. [`Goal::progress`] is all of it; `watch` asks it again and again.
 
 use crate::listing::{capital, full_name, reason};
+use crate::rollouts;
 use crate::tree::WAITING;
 use api::v1::{ReplicaSummary, ServiceSummary};
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,11 +29,22 @@ pub(crate) enum Goal {
         /// Services whose replicas may end by themselves and are then done.
         may_end: BTreeMap<String, Ending>,
         at_least: u64,
+        /// Whether a roll-out that went back has reached the goal.
+        rollouts: Rollouts,
     },
     /// Nothing of a project is left.
     Gone { project: String, at_least: u64 },
     /// Nothing runs on a node.
     Drained { node: String, at_least: u64 },
+}
+
+/// Which way a roll-out may end well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rollouts {
+    /// At what was asked for.
+    Forward,
+    /// Also where it was before.
+    Either,
 }
 
 /// What becomes of a replica that may end, when it ends badly.
@@ -90,6 +102,12 @@ impl Progress {
         self.groups.iter().any(|g| g.step == Step::Failed)
     }
 
+    /// Whether a roll-out is paused.
+    pub(crate) fn held(&self) -> bool {
+        let paused = |l: &Line| l.step == Step::Failed && l.text.starts_with(rollouts::PAUSED);
+        self.groups.iter().flat_map(|g| &g.lines).any(paused)
+    }
+
     /// What is not there, and why, one line each.
     pub(crate) fn missing(&self) -> Vec<String> {
         let mut missing = Vec::new();
@@ -109,11 +127,18 @@ impl Goal {
     /// How far the goal is, by what the cluster said.
     pub(crate) fn progress(&self, snapshot: &Snapshot) -> Progress {
         let (groups, at_least) = match self {
-            Self::Whole { project, services, may_end, at_least } => {
+            Self::Whole { project, services, may_end, at_least, rollouts } => {
                 let chosen = |s: &&ServiceSummary| {
                     s.project == *project && (services.is_empty() || services.contains(&s.name))
                 };
-                let group = |s| whole(s, &snapshot.replicas, may_end.get(&s.name).copied());
+                let group = |s: &ServiceSummary| {
+                    let group = whole(s, &snapshot.replicas, may_end.get(&s.name).copied());
+                    // What was said before the change says nothing about it.
+                    if snapshot.index < *at_least {
+                        return group;
+                    }
+                    rollouts::judged(group, s, *at_least, *rollouts)
+                };
                 (snapshot.services.iter().filter(chosen).map(group).collect(), at_least)
             }
             Self::Gone { project, at_least } => (gone(project, snapshot), at_least),
@@ -305,6 +330,7 @@ mod tests {
             services: BTreeSet::new(),
             may_end: may_end.iter().map(|name| ((*name).to_owned(), Ending::Final)).collect(),
             at_least: 10,
+            rollouts: Rollouts::Forward,
         }
     }
 
@@ -351,6 +377,7 @@ mod tests {
             services: ["api".to_owned()].into(),
             may_end: BTreeMap::new(),
             at_least: 0,
+            rollouts: Rollouts::Forward,
         };
         let snapshot = at(1, vec![service("api", 1), service("web", 1)], vec![running("api.1")]);
         assert!(only.progress(&snapshot).done);
@@ -400,9 +427,9 @@ mod tests {
         let failed = check("exited (2)");
         assert!(!failed.done && failed.failed());
         assert_eq!(failed.missing(), ["shop/job.1: Exited (2) on node2"]);
-        let Goal::Whole { project, services, at_least, .. } = goal(&[]) else { panic!() };
+        let Goal::Whole { project, services, at_least, rollouts, .. } = goal(&[]) else { panic!() };
         let may_end = [("job".to_owned(), Ending::Retried)].into();
-        let goal = Goal::Whole { project, services, may_end, at_least };
+        let goal = Goal::Whole { project, services, may_end, at_least, rollouts };
         let ended =
             vec![replica("job.1", "ended", "exited (2)"), replica("job.2", "ended", "exited (2)")];
         let retried = goal.progress(&at(10, vec![service("job", 1)], ended));

@@ -34,7 +34,7 @@ pub(crate) async fn until(session: &Session, title: &str, goal: &Goal) -> Result
                     return Ok(());
                 }
                 if progress.failed() {
-                    return Err(not_there("will not come", &progress));
+                    return Err(never(&progress));
                 }
                 last = Some(progress);
                 trouble = None;
@@ -89,12 +89,25 @@ fn overdue(limit: Duration, last: Option<&Progress>, trouble: Option<Failure>) -
 }
 
 fn not_there(what: &str, progress: &Progress) -> Failure {
+    Failure::refused(with_missing(what, progress))
+        .next("the cluster goes on trying; `clusterctl ps -a` and `clusterctl logs` show why")
+}
+
+fn never(progress: &Progress) -> Failure {
+    let why = "`clusterctl ps -a` and `clusterctl logs` show why";
+    Failure::refused(with_missing("will not come", progress)).next(if progress.held() {
+        format!("{why}; then `clusterctl rollout resume` or `undo`, or deploy again")
+    } else {
+        format!("{why}; mend it and deploy again")
+    })
+}
+
+fn with_missing(what: &str, progress: &Progress) -> String {
     let mut message = what.to_owned();
     for missing in progress.missing() {
         let _ = write!(message, "\n  {}", missing.replace('\n', " "));
     }
-    Failure::refused(message)
-        .next("the cluster goes on trying; `clusterctl ps -a` and `clusterctl logs` show why")
+    message
 }
 
 /// What is on the terminal, and since when.

@@ -8,10 +8,10 @@ use crate::scalar::{duration_text, milli_cpus_text};
 use crate::writer::{Map, Out, document, flag, list, number, pairs, text, words};
 use crate::{canonical_engine, canonical_files};
 use model::{
-    ConstraintKey, ContainerSpec, Dependency, DependencyCondition, Engine, HealthCheck, Hook, Mode,
-    Mount, MountSource, OnUnknown, Placement, Port, PortMode, PreStart, ProjectSpec, Protocol,
-    Pull, Resources, RestartCondition, RestartPolicy, ServiceSpec, Share, SharedPart, UpdateOrder,
-    VolumeSpec,
+    ConstraintKey, ContainerSpec, Dependency, DependencyCondition, Engine, FailureAction,
+    HealthCheck, Hook, Mode, Mount, MountSource, OnUnknown, Placement, Port, PortMode, PreStart,
+    ProjectSpec, Protocol, Pull, Resources, RestartCondition, RestartPolicy, ServiceSpec, Share,
+    SharedPart, UpdateOrder, UpdatePolicy, VolumeSpec,
 };
 use std::collections::BTreeSet;
 
@@ -72,18 +72,37 @@ fn service(spec: &ServiceSpec, on: &[Dependency], ends: bool) -> Out {
     deploy.put("resources", resources(&spec.resources, &spec.container.engine));
     deploy.put("placement", placement(&spec.placement));
     deploy.put("restart_policy", restart(&spec.restart, ends));
-    let mut update = Map::default();
-    update.put(
-        "order",
-        spec.update.order.map(|o| match o {
-            UpdateOrder::StartFirst => text("start-first"),
-            UpdateOrder::StopFirst => text("stop-first"),
-        }),
-    );
-    update.put("monitor", spec.update.monitor.map(|d| text(duration_text(d))));
-    deploy.put("update_config", update.done());
+    deploy.put("update_config", policy(&spec.update));
+    deploy.put("rollback_config", policy(&spec.rollback));
     out.put("deploy", deploy.done());
     Out::Map(out.0)
+}
+
+/// How one generation replaces another, as far as something is said about it.
+fn policy(policy: &UpdatePolicy) -> Option<Out> {
+    let mut out = Map::default();
+    let order = policy.order.map(|order| match order {
+        UpdateOrder::StartFirst => text("start-first"),
+        UpdateOrder::StopFirst => text("stop-first"),
+    });
+    let action = policy.failure_action.map(|action| match action {
+        FailureAction::Pause => text("pause"),
+        FailureAction::Continue => text("continue"),
+        FailureAction::Rollback => text("rollback"),
+    });
+    out.put("parallelism", policy.parallelism.map(number));
+    out.put("delay", policy.delay.map(|d| text(duration_text(d))));
+    out.put("failure_action", action);
+    out.put("monitor", policy.monitor.map(|d| text(duration_text(d))));
+    out.put("max_failure_ratio", policy.max_failure_ratio.map(|r| text(ratio_text(r))));
+    out.put("order", order);
+    out.done()
+}
+
+/// Millionths as a decimal number.
+fn ratio_text(millionths: u32) -> String {
+    let digits = format!("{}.{:06}", millionths / 1_000_000, millionths % 1_000_000);
+    digits.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// A list where nothing but names is to be said. Aliases are the service's, on whichever network; they stand

@@ -6,8 +6,8 @@ use crate::reader::{Fields, Reader};
 use crate::scalar::{bytes, count, duration, milli_cpus};
 use crate::tree::Place;
 use model::{
-    Constraint, ConstraintKey, DeviceRequest, Mode, Placement, Resources, RestartCondition,
-    RestartPolicy, UpdateOrder, UpdatePolicy,
+    Constraint, ConstraintKey, DeviceRequest, FailureAction, Mode, Placement, Resources,
+    RestartCondition, RestartPolicy, UpdateOrder, UpdatePolicy,
 };
 use std::collections::BTreeMap;
 
@@ -22,6 +22,7 @@ pub(crate) struct Deploy {
     pub(crate) update: UpdatePolicy,
     /// The name stands for the replicas themselves.
     pub(crate) round_robin: bool,
+    pub(crate) rollback: UpdatePolicy,
     /// Devices of drivers that are reserved.
     pub(crate) devices: Vec<DeviceRequest>,
     /// Labels that only placeholders can find.
@@ -41,6 +42,7 @@ pub(crate) fn read(r: &mut Reader<'_>, service: &Fields<'_>) -> Deploy {
         restart_at,
         update: update(r, &inner),
         round_robin: round_robin(r, &inner),
+        rollback: rollback(r, &inner),
         labels: inner.get("labels").map(|n| r.labels(n, "labels")).unwrap_or_default(),
         devices: without_effect(r, &inner),
     }
@@ -53,12 +55,6 @@ fn round_robin(r: &mut Reader<'_>, deploy: &Fields<'_>) -> bool {
 
 /// Checks what the table says has no effect, and reads the devices that stand among it.
 fn without_effect(r: &mut Reader<'_>, deploy: &Fields<'_>) -> Vec<DeviceRequest> {
-    if let Some(node) = deploy.get("rollback_config") {
-        let inner = r.fields(node, "rollback_config", Section::Rollback);
-        r.word(&inner, "order", &ORDERS);
-        r.value(&inner, "monitor", duration);
-        pace(r, &inner);
-    }
     let resources = deploy.get("resources").and_then(|n| n.entry("reservations"));
     let Some(reservations) = resources else { return Vec::new() };
     if let Some(list) = reservations.entry("generic_resources") {
@@ -76,13 +72,28 @@ fn without_effect(r: &mut Reader<'_>, deploy: &Fields<'_>) -> Vec<DeviceRequest>
 const ORDERS: [(&str, UpdateOrder); 2] =
     [("start-first", UpdateOrder::StartFirst), ("stop-first", UpdateOrder::StopFirst)];
 
-/// How fast copies are exchanged, and what happens when that fails.
-fn pace(r: &mut Reader<'_>, inner: &Fields<'_>) {
-    r.value(inner, "parallelism", count(model::limits::REPLICAS));
-    r.value(inner, "delay", duration);
-    r.word(inner, "failure_action", &[("continue", ()), ("pause", ()), ("rollback", ())]);
-    r.value(inner, "max_failure_ratio", crate::scalar::decimal);
+/// How one generation replaces another, and what happens when that fails.
+fn policy(
+    r: &mut Reader<'_>,
+    inner: &Fields<'_>,
+    actions: &[(&str, FailureAction)],
+) -> UpdatePolicy {
+    UpdatePolicy {
+        order: r.word(inner, "order", &ORDERS),
+        monitor: r.value(inner, "monitor", duration),
+        parallelism: r.value(inner, "parallelism", count(model::limits::REPLICAS)),
+        delay: r.value(inner, "delay", duration).filter(|d| !d.is_zero()),
+        failure_action: r.word(inner, "failure_action", actions),
+        max_failure_ratio: r.value(inner, "max_failure_ratio", crate::scalar::ratio),
+    }
 }
+
+/// What a failed update may lead to, and before it what a failed way back may.
+const ACTIONS: [(&str, FailureAction); 3] = [
+    ("continue", FailureAction::Continue),
+    ("pause", FailureAction::Pause),
+    ("rollback", FailureAction::Rollback),
+];
 
 fn mode(r: &mut Reader<'_>, service: &Fields<'_>, deploy: &Fields<'_>) -> Mode {
     let replicas = r.value(deploy, "replicas", count(model::limits::REPLICAS));
@@ -293,11 +304,13 @@ fn restart_at(service: &Fields<'_>, deploy: &Fields<'_>) -> Option<Place> {
 fn update(r: &mut Reader<'_>, deploy: &Fields<'_>) -> UpdatePolicy {
     let Some(node) = deploy.get("update_config") else { return UpdatePolicy::default() };
     let inner = r.fields(node, "update_config", Section::Update);
-    pace(r, &inner);
-    UpdatePolicy {
-        order: r.word(&inner, "order", &ORDERS),
-        monitor: r.value(&inner, "monitor", duration),
-    }
+    policy(r, &inner, &ACTIONS)
+}
+
+fn rollback(r: &mut Reader<'_>, deploy: &Fields<'_>) -> UpdatePolicy {
+    let Some(node) = deploy.get("rollback_config") else { return UpdatePolicy::default() };
+    let inner = r.fields(node, "rollback_config", Section::Rollback);
+    policy(r, &inner, &ACTIONS[..2])
 }
 
 #[cfg(test)]

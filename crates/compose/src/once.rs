@@ -77,6 +77,7 @@ fn job(
         placement,
         restart: RestartPolicy { condition: RestartCondition::Never, ..RestartPolicy::default() },
         update: UpdatePolicy::default(),
+        rollback: UpdatePolicy::default(),
         ports: Vec::new(),
         networks: of.networks.clone(),
         refers_to: of.refers_to.clone(),

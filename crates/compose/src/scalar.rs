@@ -145,6 +145,14 @@ pub(crate) fn decimal(text: &str) -> Result<(), String> {
     scaled(text.trim(), 1).map(|_| ()).ok_or_else(|| "a number".to_owned())
 }
 
+/// A part of a whole, from 0 to 1, in millionths.
+pub(crate) fn ratio(text: &str) -> Result<u32, String> {
+    scaled(text.trim(), 1_000_000)
+        .and_then(|n| u32::try_from(n).ok())
+        .filter(|n| *n <= 1_000_000)
+        .ok_or_else(|| "a number from 0 to 1".to_owned())
+}
+
 /// The mode of a file in octal. Without a leading zero YAML makes it a decimal number, which nobody means.
 pub(crate) fn mode(text: &str) -> Result<u32, String> {
     let digits = text.trim().strip_prefix('0').map(|d| d.trim_start_matches('o'));

@@ -72,6 +72,7 @@ pub(crate) fn read(
         placement: deploy.placement,
         restart: deploy.restart,
         update: deploy.update,
+        rollback: deploy.rollback,
         ports: published,
         networks: attached.networks,
         round_robin: deploy.round_robin,

@@ -292,6 +292,7 @@ mod tests {
             placement: model::Placement::default(),
             restart: model::RestartPolicy::default(),
             update: model::UpdatePolicy::default(),
+            rollback: model::UpdatePolicy::default(),
             ports: Vec::new(),
             networks: Vec::new(),
             refers_to: Vec::new(),

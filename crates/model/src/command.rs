@@ -2,8 +2,9 @@
 
 use crate::{
     Availability, ClusterId, Content, ContentId, ContentKey, ContentRefusal, CreateContent, Facts,
-    Mesh, NodeId, NodeName, Power, ProjectName, ProjectSpec, Readiness, RequestId, Role, ServiceId,
-    ServiceName, Slot, TaskId, TaskStatus, Time, VolumeKey, WallTime,
+    Mesh, NoWayBack, NodeId, NodeName, Power, ProjectName, ProjectSpec, Readiness, RequestId, Role,
+    RolloutStep, RolloutWish, ServiceId, ServiceName, Slot, TaskId, TaskStatus, Time, VolumeKey,
+    WallTime,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,6 +52,8 @@ pub enum Command {
     Run(crate::Run),
     /// The user takes that away.
     EndRun(crate::EndRun),
+    /// The user wishes something of roll-outs.
+    SetRollout(SetRollout),
     /// The user wishes something of a node.
     SetNode(SetNode),
     /// The user removes a node.
@@ -196,6 +199,17 @@ pub struct Remove {
     pub volumes: bool,
 }
 
+/// The user wishes something of roll-outs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetRollout {
+    /// The project.
+    pub project: ProjectName,
+    /// The services; all of which it can be wished when empty.
+    pub services: BTreeSet<ServiceName>,
+    /// The wish.
+    pub wish: RolloutWish,
+}
+
 /// The user wishes something of a node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SetNode {
@@ -261,6 +275,18 @@ pub enum Change {
         give_up: bool,
         /// Failures in a row on the task's node from now on; zero forgets them.
         failed_here: u32,
+        /// It counts against the roll-out of its service.
+        #[serde(default)]
+        against_rollout: bool,
+    },
+    /// Move a roll-out on. Rests on its not having moved.
+    Rollout {
+        /// The service.
+        service: ServiceId,
+        /// Log index at which it moved last.
+        moved: u64,
+        /// How.
+        step: RolloutStep,
     },
     /// Forget an ended task. Rests on its having ended.
     Forget {
@@ -455,6 +481,15 @@ pub enum Refusal {
     },
     /// Services wait for each other: each depends on the next, and the last is the first.
     DependencyCycle(Vec<ServiceName>),
+    /// There is nothing to pause, to resume or to undo.
+    NoRollout {
+        /// The project, or the service, `shop/web`.
+        what: String,
+        /// The wish.
+        wish: RolloutWish,
+        /// Why not, where there is more to say.
+        why: Option<NoWayBack>,
+    },
     /// A limit would be exceeded.
     Limit {
         /// Of what.
@@ -541,6 +576,7 @@ impl fmt::Display for Refusal {
             Self::NoDependency { service, on } => lacks(f, service, on),
             Self::SharesApart { one, other } => apart(f, one, other),
             Self::DependencyCycle(services) => circle(f, services),
+            Self::NoRollout { what, wish, why } => no_rollout(f, what, *wish, why.as_ref()),
             Self::Limit { what, limit } => write!(f, "too many {what}: at most {limit}"),
             Self::WouldLoseQuorum { name, ready: 0, needed: 1 } => write!(
                 f,
@@ -589,4 +625,19 @@ fn too_old(f: &mut fmt::Formatter<'_>, level: u32, needed: u32) -> fmt::Result {
         f,
         "this host's release is too old for the cluster (level {level}, the cluster is at {needed}); upgrade it first"
     )
+}
+
+fn no_rollout(
+    f: &mut fmt::Formatter<'_>,
+    what: &str,
+    wish: RolloutWish,
+    why: Option<&NoWayBack>,
+) -> fmt::Result {
+    match (wish, why) {
+        (RolloutWish::Pause, _) => write!(f, "no roll-out of {what} is under way")?,
+        (RolloutWish::Resume, _) => write!(f, "no roll-out of {what} is paused")?,
+        (RolloutWish::Undo, None) => write!(f, "{what} goes back, or has gone back, already")?,
+        (RolloutWish::Undo, Some(why)) => write!(f, "{what} cannot go back: {why}")?,
+    }
+    f.write_str("; `clusterctl rollout status` shows them")
 }

@@ -1,8 +1,8 @@
 //! Events: what is worth a line, as a value. `State::apply` makes them, so every manager lists the same.
 
 use crate::{
-    Availability, ContentKey, NodeId, NodeName, Power, ProjectName, Readiness, Role, ServiceName,
-    TaskId, TaskState, Time, VolumeKey, WallTime,
+    Availability, ContentKey, NodeId, NodeName, Phase, Power, ProjectName, Readiness, Role,
+    ServiceName, TaskId, TaskState, Time, VolumeKey, WallTime,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -166,6 +166,19 @@ pub enum Event {
         /// Whether it passes its check.
         healthy: bool,
     },
+    /// A roll-out began, moved on or ended.
+    Rollout {
+        /// The service, `shop/web`.
+        service: String,
+        /// What it does now.
+        phase: Phase,
+        /// It goes back, or has gone back.
+        back: bool,
+        /// The release that it leads to.
+        release: u64,
+        /// Why, for people; empty where nobody asks.
+        reason: String,
+    },
     /// A volume got its home.
     VolumeHome {
         /// The volume.
@@ -221,9 +234,32 @@ impl fmt::Display for Event {
             Self::Health { replica, node, healthy: false, .. } => {
                 write!(f, "{replica} on {node} is unhealthy")
             }
+            Self::Rollout { service, phase, back, release, reason } => {
+                rollout(f, service, *phase, *back, *release)?;
+                if reason.is_empty() { Ok(()) } else { write!(f, ": {reason}") }
+            }
             Self::VolumeHome { volume, node } => {
                 write!(f, "volume {volume} lives on {node} from now on")
             }
         }
+    }
+}
+
+fn rollout(
+    f: &mut fmt::Formatter<'_>,
+    service: &str,
+    phase: Phase,
+    back: bool,
+    release: u64,
+) -> fmt::Result {
+    match (phase, back) {
+        (Phase::Running, false) => write!(f, "{service} rolls out release {release}"),
+        (Phase::Running, true) => write!(f, "{service} rolls back to release {release}"),
+        (Phase::Paused, false) => write!(f, "{service} pauses the roll-out of release {release}"),
+        (Phase::Paused, true) => {
+            write!(f, "{service} pauses on the way back to release {release}")
+        }
+        (Phase::Completed, false) => write!(f, "{service} has rolled out release {release}"),
+        (Phase::Completed, true) => write!(f, "{service} is rolled back to release {release}"),
     }
 }

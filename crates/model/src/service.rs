@@ -1,8 +1,8 @@
 //! Projects, services, slots and volumes as the cluster holds them.
 
 use crate::{
-    NodeId, ProjectName, ServiceId, ServiceName, ServiceSpec, Slot, TaskId, Time, VolumeKey,
-    VolumeName, VolumeSpec, WallTime,
+    NodeId, ProjectName, Rollout, ServiceId, ServiceName, ServiceSpec, Slot, TaskId, Time,
+    VolumeKey, VolumeName, VolumeSpec, WallTime,
 };
 use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
@@ -39,13 +39,22 @@ pub struct Service {
     pub project: ProjectName,
     /// Its name there.
     pub name: ServiceName,
-    /// Counter of its specs; tasks of an older generation are replaced.
+    /// Counter of its specs; tasks of another generation are replaced.
     pub generation: u64,
     /// When this generation was deployed.
     pub generation_at: Time,
     /// Log index of the entry that deployed it: tasks made later have a greater one.
     #[serde(default)]
     pub generation_index: u64,
+    /// The highest generation there ever was: after going back, the current one is lower.
+    #[serde(default)]
+    pub newest_generation: u64,
+    /// The last release of the project in which the current generation was asked for.
+    #[serde(default)]
+    pub release: u64,
+    /// The way to the current generation, where there was one before.
+    #[serde(default)]
+    pub rollout: Option<Rollout>,
     /// The specs still in use, by generation; the current one is always there.
     pub specs: OrdMap<u64, Arc<ServiceSpec>>,
     /// Copies asked for; of a job, copies that have to end well; meaningless for a global service.

@@ -1,7 +1,8 @@
 //! What a user wishes: projects, services and how their containers are made. Written by deploys only.
 
 use crate::{
-    ContentKey, ContentSource, Engine, GivenFile, Hooks, Once, ProjectName, ServiceName, VolumeName,
+    ContentKey, ContentSource, Engine, FailureAction, GivenFile, Hooks, Once, ProjectName,
+    ServiceName, VolumeName,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -53,6 +54,9 @@ pub struct ServiceSpec {
     pub restart: RestartPolicy,
     /// How a new generation replaces the old.
     pub update: UpdatePolicy,
+    /// How an earlier generation replaces a new one that failed; as `update` where nothing is said.
+    #[serde(default, skip_serializing_if = "UpdatePolicy::is_default")]
+    pub rollback: UpdatePolicy,
     /// Published ports.
     pub ports: Vec<Port>,
     /// Networks it is on, by name in the file.
@@ -420,14 +424,36 @@ pub enum RestartCondition {
     Any,
 }
 
-/// How a new generation replaces the old.
+/// How one generation replaces another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct UpdatePolicy {
     /// Order of starting and stopping; by default start-first unless the replica holds something that
     /// two copies cannot share.
     pub order: Option<UpdateOrder>,
-    /// How long a new copy without a health check must run before the next one's turn.
+    /// How long a new copy must have been well before the next one's turn, and within which time its end counts
+    /// as a failure. By default a health check that passed is enough.
     pub monitor: Option<Duration>,
+    /// Replicas exchanged at once, zero for all; one by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parallelism: Option<u32>,
+    /// How long to wait after a new copy is well before the next one's turn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delay: Option<Duration>,
+    /// What happens when too many new copies fail; to go back by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure_action: Option<FailureAction>,
+    /// Share of the replicas that may fail, in millionths; where absent, what is too many follows from the
+    /// number of replicas.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_failure_ratio: Option<u32>,
+}
+
+impl UpdatePolicy {
+    /// Whether there is nothing to say.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Which comes first when one copy replaces another.
@@ -528,23 +554,19 @@ impl ServiceSpec {
         }
     }
 
-    /// The order in which a new copy replaces an old one. Two copies never share a writable volume, a
-    /// writable bind mount or a host port, what a job does is not to be done twice at once, and a copy is
-    /// built upon one container of another, so those stop first whatever the file says.
-    pub fn update_order(&self) -> UpdateOrder {
+    /// Whether two copies of one replica must never run at once, whatever the file says: they would share a
+    /// writable volume, a writable bind mount or a host port, what a job does would be done twice, or both would
+    /// be built upon one container of another.
+    pub fn runs_alone(&self) -> bool {
         let writes_bind = self
             .container
             .mounts
             .iter()
             .any(|m| !m.read_only && matches!(m.source, MountSource::Bind(_)));
-        if self.mode.job()
+        self.mode.job()
             || !self.shares_with.is_empty()
             || self.stateful()
             || writes_bind
             || self.host_ports().next().is_some()
-        {
-            return UpdateOrder::StopFirst;
-        }
-        self.update.order.unwrap_or(UpdateOrder::StartFirst)
     }
 }

@@ -459,7 +459,17 @@ fn specs_live_as_long_as_a_task_needs_them() {
     assert_eq!(log.service("shop", "web").spec_of(1).container.image.reference, "web:1");
     log.report(1, task, TaskState::Exited { code: 0 }, false);
     log.apply(Command::Plan(vec![Change::Forget { task }]));
-    assert_eq!(log.service("shop", "web").specs.len(), 1);
+    assert_eq!(log.service("shop", "web").specs.len(), 2, "it could still go back");
+    let moved = log.service("shop", "web").rollout.as_ref().unwrap().moved;
+    let (service, step) = (log.service("shop", "web").id, RolloutStep::Complete);
+    log.apply(Command::Plan(vec![Change::Rollout { service, moved, step }]));
+    let task = log.create("shop", "web", 1, 1).unwrap();
+    let mut again = common::service();
+    again.container.image.reference = "web:3".into();
+    log.apply(deploy("shop", &[("web", again)]));
+    log.report(1, task, TaskState::Exited { code: 0 }, false);
+    log.apply(Command::Plan(vec![Change::Forget { task }]));
+    assert_eq!(log.service("shop", "web").specs.keys().copied().collect::<Vec<_>>(), [2, 3]);
 }
 
 #[test]

@@ -118,6 +118,7 @@ fn deploy(state: &mut State, services: usize, replicas: usize) {
         placement: Placement::default(),
         restart: RestartPolicy::default(),
         update: UpdatePolicy::default(),
+        rollback: UpdatePolicy::default(),
         ports: Vec::new(),
         networks: Vec::new(),
         refers_to: Vec::new(),

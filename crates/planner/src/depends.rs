@@ -194,6 +194,7 @@ pub(crate) fn note_renewals<'a>(t: &mut Tables<'a>) {
 
 /// Log index at which the copies of a service had to be made anew last, if ever.
 fn renewed_at(g: &Group<'_>) -> Option<u64> {
-    let updated = (g.service.generation > 1).then_some(g.service.generation_index);
+    let updated = (g.service.newest_generation.max(g.service.generation) > 1)
+        .then_some(g.service.generation_index);
     updated.max(g.renewed.map(|(at, _)| at))
 }

@@ -113,6 +113,12 @@ impl Draft {
         self.changes.iter().any(|c| matches!(c, Change::Create { service: s, .. } if *s == service))
     }
 
+    /// Whether this plan accounts for the end of a task of `service`.
+    pub(crate) fn accounts(&self, service: ServiceId) -> bool {
+        let of_it = |c: &Change| matches!(c, Change::Account { service: s, .. } if *s == service);
+        self.changes.iter().any(of_it)
+    }
+
     pub(crate) fn finish(self) -> Plan {
         Plan { changes: self.changes, waiting: self.waiting, wake_at: self.wake_at }
     }

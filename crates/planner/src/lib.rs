@@ -5,14 +5,15 @@
 //! reads a clock, never draws a random number and never changes a state.
 //!
 //! One file per question, in reading order: `lost` (which tasks no longer count) → `scale` (how many) →
-//! `restart` (what ended, and when it may come back) → `jobs` (what is done once it ended well) → `rollout`
-//! (which generation, how fast) → `depends` (after whom) → `together` (with whom) → `place` (where) → `sweep` (what may be forgotten) → `voters` (who decides) → `verdict` (what if a node
+//! `restart` (what ended, and when it may come back) → `jobs` (what is done once it ended well) → `pace` (how
+//! fast copies are exchanged, and when that has failed) → `rollout` (which of them, in what order) → `depends` (after whom) → `together` (with whom) → `place` (where) → `sweep` (what may be forgotten) → `voters` (who decides) → `verdict` (what if a node
 //! were lost). `service` asks them in that order for one service; `tables` holds what a pass works with.
 
 mod depends;
 mod draft;
 mod jobs;
 mod lost;
+mod pace;
 mod place;
 mod reason;
 mod restart;

@@ -9,7 +9,7 @@ use model::{Availability, Cause, HealthCheck, Node, Readiness, ServiceSpec, Task
 use std::time::Duration;
 
 /// How long a copy without a health check must run before it is believed to be well, unless the file
-/// says otherwise (`update_config.monitor`).
+/// says otherwise (`update_config.monitor`). One with a check is believed once that has passed.
 const MONITOR: Duration = Duration::from_secs(2);
 
 /// How a live task stands.
@@ -87,10 +87,9 @@ fn believed(t: &Tables<'_>, node: &Node) -> bool {
 /// When a task, if it stays healthy, will have been watched for long enough.
 pub(crate) fn watched_until(spec: &ServiceSpec, task: &Task) -> Time {
     let Some(since) = task.healthy_since else { return Time(u64::MAX) };
-    if spec.container.healthcheck.as_ref().is_some_and(checks) {
-        return since;
-    }
-    since + spec.update.monitor.unwrap_or(MONITOR)
+    let checked = spec.container.healthcheck.as_ref().is_some_and(checks);
+    let unless_said = if checked { Duration::ZERO } else { MONITOR };
+    since + spec.update.monitor.unwrap_or(unless_said)
 }
 
 /// Whether a health check of the file checks anything.

@@ -6,6 +6,7 @@
 
 use crate::Reason;
 use crate::draft::Draft;
+use crate::pace;
 use crate::tables::{Group, Held, Tables, last_word};
 use model::{
     Change, NodeId, RestartCondition, RestartPolicy, Slot, SlotRecord, Task, TaskState, Time,
@@ -54,21 +55,22 @@ pub(crate) fn gate(
 }
 
 /// Tells an unhealthy task to stop and accounts for it as a failure, unless its policy would not bring
-/// it back: then it is better than nothing and stays.
-pub(crate) fn unhealthy(t: &Tables<'_>, g: &Group<'_>, task: &Task, draft: &mut Draft) {
+/// it back: then it is better than nothing and stays. False when it stays.
+pub(crate) fn unhealthy(t: &Tables<'_>, g: &Group<'_>, task: &Task, draft: &mut Draft) -> bool {
     let mut record = g.service.slots.get(&task.slot).cloned().unwrap_or_default();
     let accounted = record.after >= Some(task.id);
     let failures = failures_after(&record, task, t.now, g.spec.restart.window);
     let over = g.spec.restart_condition() == RestartCondition::Never
         || g.spec.restart.max_attempts.is_some_and(|most| failures > most);
     if over && !accounted {
-        return;
+        return false;
     }
     if !accounted {
         account(g, &mut record, task, t.now, draft);
     }
     draft.wake(record.not_before);
     draft.stop(task.id, model::Cause::Unhealthy(task.id));
+    true
 }
 
 /// Writes down the end, or the failing health, of one task.
@@ -102,6 +104,7 @@ fn account(g: &Group<'_>, record: &mut SlotRecord, task: &Task, at: Time, draft:
         not_before: record.not_before,
         give_up,
         failed_here,
+        against_rollout: !(completed && give_up) && pace::counts(g, task, at),
     });
 }
 

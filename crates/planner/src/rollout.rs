@@ -1,19 +1,17 @@
-//! Which generation, and how fast: copies that are to leave are replaced in an order and at a pace that
-//! keeps the service up. A copy of an older generation waits for its turn, and no turn is given while a
-//! new copy is not well. Never chooses a node.
+//! Which copies are exchanged, and in what order: those that are to leave are replaced so that the service stays
+//! up. A copy of another generation waits for its turn, and no turn is given while new copies that are not
+//! well have all the seats. Never chooses a node, nor a pace.
 //!
-//! The position of a rollout is the state itself: slots whose newest task is of the current generation
-//! have had their turn.
+//! Slots whose newest task is of the current generation have had their turn.
 
 use crate::depends;
 use crate::draft::{Deferred, Draft, Opening};
 use crate::lost::{out_of_reach, settled};
+use crate::pace;
 use crate::restart::gate;
 use crate::tables::{Group, Held, Tables};
-use model::{Cause, UpdateOrder};
-
-/// Slots of a service that may be between two generations at once.
-const PARALLELISM: usize = 1;
+use model::{Cause, Slot, UpdateOrder};
+use std::collections::BTreeSet;
 
 /// A slot whose best task is to leave.
 pub(crate) struct Leaving<'g, 'a> {
@@ -25,27 +23,88 @@ pub(crate) struct Leaving<'g, 'a> {
 /// What moves in a service, gathered slot by slot.
 #[derive(Default)]
 pub(crate) struct Progress<'g, 'a> {
-    /// Slots between two generations, and slots whose copy of the current generation is not well.
+    /// Slots that there are to be.
+    pub(crate) slots: usize,
+    /// Slots between two generations, and slots whose copy of the current generation has ended or is not well, but
+    /// for those that failed and are not waited for.
     pub(crate) busy: usize,
-    /// Of these, slots in which a copy starts or stops.
+    /// Slots in which a copy starts or stops.
     pub(crate) moving: usize,
+    /// Slots whose new copy is well, and whose seat is not given away yet.
+    pub(crate) resting: usize,
+    /// Slots that nothing is done about any more, although their copy is not well.
+    pub(crate) stuck: BTreeSet<Slot>,
     /// Slots to leave.
     pub(crate) leaving: Vec<Leaving<'g, 'a>>,
 }
 
-/// The order in which a copy is replaced: the stricter one of the old and the new spec. What others are
-/// built upon stops first: they can be built upon one only.
-pub(crate) fn order(g: &Group<'_>, held: &Held<'_>) -> UpdateOrder {
-    match (g.spec.update_order(), g.spec_of(held.task).update_order()) {
-        (UpdateOrder::StartFirst, UpdateOrder::StartFirst) if g.mates.is_empty() => {
-            UpdateOrder::StartFirst
+impl Progress<'_, '_> {
+    /// A slot, or several alike, are between two generations or not well.
+    pub(crate) fn occupy(&mut self, g: &Group<'_>, slot: Slot, count: usize) {
+        if !self.is_let_go(g, slot) {
+            self.busy += count;
         }
-        _ => UpdateOrder::StopFirst,
+    }
+
+    /// Whether a slot failed and is not waited for.
+    fn is_let_go(&self, g: &Group<'_>, slot: Slot) -> bool {
+        pace::let_go(g, slot, self.stuck.contains(&slot))
+    }
+
+    /// The new copy of a slot is well; its seat is kept for a while.
+    pub(crate) fn rest(
+        &mut self,
+        t: &Tables<'_>,
+        g: &Group<'_>,
+        held: &Held<'_>,
+        draft: &mut Draft,
+    ) {
+        if let Some(until) = pace::rests_until(g, held).filter(|until| *until > t.now) {
+            self.resting += 1;
+            draft.wake(until);
+        }
+    }
+
+    /// Whether every slot has had its turn, and is well or not waited for.
+    pub(crate) fn is_over(&self, g: &Group<'_>) -> bool {
+        let to_come = |l: &Leaving<'_, '_>| {
+            let slot = l.best.task.slot;
+            is_update(&l.cause)
+                && !(has_begun(g, l) && (self.is_let_go(g, slot) || is_given_up(g, slot)))
+        };
+        self.busy == 0 && !self.leaving.iter().any(to_come)
     }
 }
 
+impl<'g, 'a> Progress<'g, 'a> {
+    /// The best copy of a slot is to leave.
+    pub(crate) fn leave(&mut self, g: &Group<'_>, leaving: Leaving<'g, 'a>) {
+        let slot = leaving.best.task.slot;
+        let completed = || g.service.slots.get(&slot).is_some_and(|r| r.completed);
+        if has_begun(g, &leaving) && is_given_up(g, slot) && !completed() {
+            self.stuck.insert(slot);
+        }
+        self.leaving.push(leaving);
+    }
+}
+
+/// Whether a slot gets no further copy of the current generation.
+fn is_given_up(g: &Group<'_>, slot: Slot) -> bool {
+    g.service.slots.get(&slot).is_some_and(|r| r.given_up)
+}
+
+/// The order in which a copy is replaced. What cannot run twice in either of its generations stops first, and
+/// so does what others are built upon: they can be built upon one only.
+pub(crate) fn order(g: &Group<'_>, held: &Held<'_>) -> UpdateOrder {
+    if g.spec.runs_alone() || g.spec_of(held.task).runs_alone() || !g.mates.is_empty() {
+        return UpdateOrder::StopFirst;
+    }
+    pace::policy(g).order.unwrap_or(UpdateOrder::StartFirst)
+}
+
 /// Gives turns. A slot that had its turn goes on; those forced off their node go at once where nothing
-/// is risked by it; the rest go one after the other, those that do not serve first.
+/// is risked by it; the rest go one after the other: first those that have two copies already, the wish changed
+/// while one was starting for the other, then those that do not serve.
 pub(crate) fn turns(
     t: &Tables<'_>,
     index: usize,
@@ -55,11 +114,16 @@ pub(crate) fn turns(
     let g = &t.groups[index];
     let (mut updates, forced): (Vec<_>, Vec<_>) =
         progress.leaving.drain(..).partition(|l| is_update(&l.cause));
-    let begun: Vec<_> = updates.extract_if(.., |l| has_begun(g, l)).collect();
-    progress.busy += begun.len();
+    // What stops first and runs nevertheless came back with its node, and waits for its turn like the others.
+    let goes_on =
+        |l: &mut Leaving<'_, '_>| has_begun(g, l) && order(g, &l.best) == UpdateOrder::StartFirst;
+    let begun: Vec<_> = updates.extract_if(.., goes_on).collect();
+    for leaving in &begun {
+        progress.occupy(g, leaving.best.task.slot, 1);
+    }
     off_their_node(t, index, &progress, &forced, draft);
-    updates.sort_by_key(|l| (l.best.task.serving(), l.best.task.slot));
-    let turns = PARALLELISM.saturating_sub(progress.busy);
+    updates.sort_by_key(|l| (!has_two(t, l), l.best.task.serving(), l.best.task.slot));
+    let turns = pace::seats(g).saturating_sub(progress.busy + progress.resting);
     let later = updates.split_off(turns.min(updates.len()));
     for leaving in later.iter().filter(|l| settled(t, g, &l.best)) {
         make_way(t, leaving, draft);
@@ -71,7 +135,10 @@ pub(crate) fn turns(
     let held = depends::before_update(t, index, draft);
     for leaving in &next {
         match &held {
-            Some(reason) => draft.wait(g.service.id, leaving.best.task.slot, reason.clone()),
+            Some(reason) => {
+                make_way(t, leaving, draft);
+                draft.wait(g.service.id, leaving.best.task.slot, reason.clone());
+            }
             None => replace(t, index, leaving, draft),
         }
     }
@@ -140,10 +207,18 @@ fn replace(t: &Tables<'_>, index: usize, leaving: &Leaving<'_, '_>, draft: &mut 
     });
 }
 
+fn is_within_reach(t: &Tables<'_>, held: &Held<'_>) -> bool {
+    held.task.live() && out_of_reach(t, t.nodes[held.node]).is_none()
+}
+
+fn has_two(t: &Tables<'_>, leaving: &Leaving<'_, '_>) -> bool {
+    leaving.copies.iter().filter(|h| is_within_reach(t, h)).nth(1).is_some()
+}
+
 /// Where two copies of a slot are to leave, the wish changed while one was starting for the other: the
 /// one that is of less use goes first, so that there are never three. True when one was told to.
 fn make_way(t: &Tables<'_>, leaving: &Leaving<'_, '_>, draft: &mut Draft) -> bool {
-    let within_reach = |h: &&Held<'_>| h.task.live() && out_of_reach(t, t.nodes[h.node]).is_none();
+    let within_reach = |h: &&Held<'_>| is_within_reach(t, h);
     let of_use = |h: &&Held<'_>| (h.task.serving(), h.task.id == leaving.best.task.id);
     let Some(kept) = leaving.copies.iter().filter(within_reach).max_by_key(of_use) else {
         return false;

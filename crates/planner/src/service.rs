@@ -5,6 +5,7 @@ use crate::Reason;
 use crate::draft::{Draft, Opening, slots};
 use crate::jobs;
 use crate::lost::{Standing, out_of_reach, settled, standing, watched_until};
+use crate::pace;
 use crate::restart::{gate, unhealthy};
 use crate::rollout::{Leaving, Progress, turns};
 use crate::scale::{Missing, wish};
@@ -29,12 +30,18 @@ pub(crate) fn decide(t: &Tables<'_>, index: usize, draft: &mut Draft) {
     if g.spec.mode.job() {
         return jobs::decide(t, index, wish, draft);
     }
-    let mut progress = Progress::default();
+    let missing: usize = wish.missing.iter().map(|m| 1 + m.more as usize).sum();
+    let mut progress = Progress { slots: wish.kept.len() + missing, ..Progress::default() };
+    let opened = draft.openings.len();
     for copies in wish.kept {
         keep(t, index, copies, &mut progress, draft);
     }
     for missing in &wish.missing {
         fill(t, index, missing, &mut progress, draft);
+    }
+    if pace::conclude(t, g, &progress, draft) {
+        draft.openings.truncate(opened);
+        return;
     }
     turns(t, index, progress, draft);
 }
@@ -58,22 +65,22 @@ pub(crate) fn keep<'g, 'a>(
     progress: &mut Progress<'g, 'a>,
     draft: &mut Draft,
 ) {
+    let g = &t.groups[index];
     match copies {
-        [Held { stage: Stage::Calm, .. }] => return,
-        [Held { stage: Stage::Starting, .. }] => {
-            progress.busy += 1;
+        [held @ Held { stage: Stage::Calm, .. }] => return progress.rest(t, g, held, draft),
+        [Held { stage: Stage::Starting, slot, .. }] => {
+            progress.occupy(g, *slot, 1);
             progress.moving += 1;
             return;
         }
         _ => {}
     }
-    let g = &t.groups[index];
     let Some((best, standing)) = best(t, g, copies) else {
         let missing = Missing { slot: copies[0].slot, copies, more: 0 };
         return fill(t, index, &missing, progress, draft);
     };
     if let Some(with) = together::outlived(t, g, best) {
-        progress.busy += 1;
+        progress.occupy(g, best.slot, 1);
         progress.moving += 1;
         return draft.stop(best.task.id, Cause::RestartedWith(with));
     }
@@ -82,10 +89,13 @@ pub(crate) fn keep<'g, 'a>(
         return ailing(t, g, best, progress, draft);
     }
     match standing {
-        Standing::Leaving(cause) => progress.leaving.push(Leaving { copies, best: *best, cause }),
-        _ if settled(t, g, best) => stop_others(t, g, copies, best.task.id, draft),
+        Standing::Leaving(cause) => progress.leave(g, Leaving { copies, best: *best, cause }),
+        _ if settled(t, g, best) => {
+            stop_others(t, g, copies, best.task.id, draft);
+            progress.rest(t, g, best, draft);
+        }
         _ => {
-            progress.busy += 1;
+            progress.occupy(g, best.slot, 1);
             progress.moving += 1;
             if best.task.serving() {
                 draft.wake(watched_until(g.spec_of(best.task), best.task));
@@ -120,13 +130,13 @@ fn ailing(
     progress: &mut Progress<'_, '_>,
     draft: &mut Draft,
 ) {
-    progress.busy += 1;
-    progress.moving += 1;
-    if g.current(best.task) {
-        unhealthy(t, g, best.task, draft);
-    } else {
+    if !g.current(best.task) {
         draft.stop(best.task.id, Cause::Update { generation: g.service.generation });
+    } else if !unhealthy(t, g, best.task, draft) && pace::counts(g, best.task, t.now) {
+        progress.stuck.insert(best.slot);
     }
+    progress.occupy(g, best.slot, 1);
+    progress.moving += 1;
 }
 
 /// Stops every other task of the slot that is within reach: the winner is well.
@@ -163,7 +173,16 @@ pub(crate) fn fill(
     let reason = held_back.or_else(|| blocked(t, g, copies));
     let stopping = matches!(reason, Some(Reason::Stopping { .. }));
     let count = 1 + more as usize;
-    progress.busy += count * usize::from(failing || stopping || is_updating(g, copies));
+    if matches!(reason, Some(Reason::NotRestarted { .. } | Reason::GivenUp { .. })) {
+        progress.stuck.insert(slot);
+    }
+    // An older copy that is out of reach does not hide that a newer one was tried.
+    let ended =
+        [last_word(copies), copies.last()].into_iter().flatten().any(|h| h.task.state.ended());
+    let follows = ended && reason != Some(Reason::Completed) || is_updating(g, copies);
+    if failing || stopping || follows {
+        progress.occupy(g, slot, count);
+    }
     progress.moving += count * usize::from(stopping);
     match reason {
         Some(reason) => {

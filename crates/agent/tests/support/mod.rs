@@ -36,6 +36,7 @@ pub(crate) fn spec() -> ServiceSpec {
         placement: Placement::default(),
         restart: RestartPolicy::default(),
         update: UpdatePolicy::default(),
+        rollback: UpdatePolicy::default(),
         ports: vec![],
         networks: vec![],
         refers_to: vec![],

@@ -8,7 +8,7 @@ use crate::command::{build, policy};
 use crate::failure::Failure;
 use crate::project::{self, Rejected, Sources};
 use crate::session::{Chosen, Session};
-use crate::wait::{Ending, Goal};
+use crate::wait::{Ending, Goal, Rollouts};
 use crate::{json, logins, retry, text, watch};
 use api::v1::{DeployReply, DeployRequest, GivenContent, NodeSummary, ServiceSummary};
 use compose::Loaded;
@@ -240,6 +240,7 @@ fn goal(spec: &ProjectSpec, reply: &DeployReply) -> Goal {
         services: BTreeSet::new(),
         may_end: may_end.collect(),
         at_least: reply.index,
+        rollouts: Rollouts::Forward,
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::args::{Ls, Ps};
 use crate::failure::Failure;
 use crate::session::Session;
-use crate::{clock, json, listing, retry, status as text};
+use crate::{clock, json, listing, retry, status as health, text};
 
 pub(crate) async fn ls(session: &Session, words: Ls) -> Result<(), Failure> {
     let project = session.global.project.clone().unwrap_or_default();
@@ -11,7 +11,7 @@ pub(crate) async fn ls(session: &Session, words: Ls) -> Result<(), Failure> {
     session.out.banner(reply.read.as_ref());
     if words.services || !project.is_empty() {
         return session.out.either(
-            || text::services(&reply.services, project.is_empty()),
+            || health::services(&reply.services, project.is_empty()),
             || json::list(&reply.services, json::service),
         );
     }
@@ -25,6 +25,7 @@ pub(crate) async fn ps(session: &Session, words: Ps) -> Result<(), Failure> {
     let project = session.project_or_all();
     let reply = session.replicas(&project, &words.services, words.all).await?;
     session.out.banner(reply.read.as_ref());
+    reply.remarks.iter().for_each(|remark| session.out.say(&text::safe(remark)));
     session.out.either(
         || listing::replicas(&reply.replicas),
         || json::list(&reply.replicas, json::replica),
@@ -38,5 +39,5 @@ pub(crate) async fn status(session: &Session) -> Result<(), Failure> {
         retry::read(&session.cluster, async |mut client| client.status(request.clone()).await)
             .await?;
     session.out.banner(reply.read.as_ref());
-    session.out.either(|| text::status(&reply), || json::status(&reply))
+    session.out.either(|| health::status(&reply), || json::status(&reply))
 }

@@ -14,6 +14,7 @@ mod local;
 mod logs;
 mod nodes;
 mod policy;
+mod rollout;
 mod run;
 mod scale;
 mod token;
@@ -50,6 +51,7 @@ pub(crate) async fn run(out: Out, args: Args) -> Result<(), Failure> {
         Command::Ls(words) => list::ls(&session()?, words).await,
         Command::Ps(words) => list::ps(&session()?, words).await,
         Command::Scale(words) => scale::scale(&session()?, words).await,
+        Command::Rollout(words) => rollout::run(&session()?, words.action).await,
         Command::Logs(words) => logs::run(&session()?, words).await,
         Command::Exec(words) => exec::run(&session()?, words).await,
         Command::Policy(words) => policy::run(&session()?, words).await,

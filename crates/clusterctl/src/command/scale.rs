@@ -3,7 +3,7 @@
 use crate::args::{Down, Scale};
 use crate::failure::Failure;
 use crate::session::{Chosen, Session};
-use crate::wait::Goal;
+use crate::wait::{Goal, Rollouts};
 use crate::{json, retry, watch};
 use api::v1::{DownRequest, ScaleRequest, Scaled};
 use std::collections::BTreeMap;
@@ -33,6 +33,7 @@ pub(crate) async fn scale(session: &Session, words: Scale) -> Result<(), Failure
             services: counts.iter().map(|(name, _)| name.clone()).collect(),
             may_end: BTreeMap::new(),
             at_least: reply.index,
+            rollouts: Rollouts::Either,
         };
         watch::until(session, &format!("Scaling {}", chosen.name), &goal).await?;
     }

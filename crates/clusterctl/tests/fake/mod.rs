@@ -23,6 +23,10 @@ pub(crate) struct Script {
     pub(crate) policies_set: Vec<SetPolicyRequest>,
     pub(crate) runs: Vec<RunRequest>,
     pub(crate) ended_runs: Vec<EndRunRequest>,
+    /// What `Replicas` remarks.
+    pub(crate) remarks: Vec<String>,
+    pub(crate) rollouts: Vec<SetRolloutRequest>,
+    pub(crate) rollout_reply: SetRolloutReply,
     pub(crate) deploys: Vec<DeployRequest>,
     pub(crate) contents: Vec<GivenContent>,
     pub(crate) deploy_reply: DeployReply,
@@ -140,6 +144,7 @@ impl Admin for Fake {
         _: Request<ReplicasRequest>,
     ) -> Result<Response<ReplicasReply>, Status> {
         Ok(Response::new(self.set(|s| ReplicasReply {
+            remarks: s.remarks.clone(),
             read: Some(s.read.clone()),
             replicas: step(&mut s.replicas),
         })))
@@ -187,6 +192,14 @@ impl Admin for Fake {
             }
         });
         self.answer(|s| s.write_reply.clone())
+    }
+
+    async fn set_rollout(
+        &self,
+        request: Request<SetRolloutRequest>,
+    ) -> Result<Response<SetRolloutReply>, Status> {
+        self.set(|s| s.rollouts.push(request.into_inner()));
+        self.answer(|s| s.rollout_reply.clone())
     }
 
     async fn down(&self, _: Request<DownRequest>) -> Result<Response<WriteReply>, Status> {

@@ -58,6 +58,10 @@ fn service_json(state: &State, service: &Service) -> Value {
         "project": service.project,
         "name": service.name,
         "generation": service.generation,
+        "release": service.release,
+        "rollout": service.rollout.as_ref().map(|r| json!({
+            "state": r.word(), "reason": r.reason, "failed": r.failed.len(),
+        })),
         "scale": service.scale,
         "spec": spec,
         "tasks": state.tasks_of(service.id).map(|t| task_json(state, t)).collect::<Vec<_>>(),

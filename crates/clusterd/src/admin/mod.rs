@@ -6,6 +6,7 @@ mod inspect;
 mod logs;
 mod policy;
 mod read;
+mod rollout;
 mod run;
 mod streams;
 mod summary;
@@ -83,7 +84,8 @@ impl Admin for AdminService {
         let replicas = with_subject(&managing, &reading, |s| {
             s.replicas(&read.project, &message.services, message.all)
         });
-        Ok(Response::new(v1::ReplicasReply { read: Some(reading.info), replicas }))
+        let remarks = rollout::remarks(&reading.state, &read.project, &message.services);
+        Ok(Response::new(v1::ReplicasReply { read: Some(reading.info), replicas, remarks }))
     }
 
     type EventsStream = streams::Replies<v1::EventsReply>;
@@ -170,6 +172,14 @@ impl Admin for AdminService {
     ) -> Result<Response<v1::WriteReply>, Status> {
         let (_, managing) = self.enter(&request)?;
         run::end(&managing, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn set_rollout(
+        &self,
+        request: Request<v1::SetRolloutRequest>,
+    ) -> Result<Response<v1::SetRolloutReply>, Status> {
+        let (_, managing) = self.enter(&request)?;
+        rollout::set(&managing, request.into_inner()).await.map(Response::new)
     }
 
     async fn set_node(

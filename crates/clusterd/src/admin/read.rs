@@ -119,7 +119,7 @@ pub(crate) fn status(managing: &Managing, reading: Reading) -> v1::StatusReply {
         nodes,
         services,
         losses,
-        remarks: remarks(state, quorum),
+        remarks: [remarks(state, quorum), super::rollout::remarks(state, "", &[])].concat(),
         mesh: state.mesh().map(|m| format!("{}, {}", m.carrier, m.pool)).unwrap_or_default(),
         voting: voting(state, &managing.log.leadership().borrow().voters),
         read: Some(reading.info),

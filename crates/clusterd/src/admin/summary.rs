@@ -129,6 +129,7 @@ impl Subject<'_> {
                 .collect(),
             removed: service.removed,
             one_off: service.one_off,
+            rollout: super::rollout::summary(service),
         }
     }
 

@@ -34,29 +34,20 @@ pub(super) const DEPLOY: Table = &[
     ("placement", Honoured),
     ("resources", Honoured),
     ("restart_policy", Honoured),
-    ("rollback_config", Warned(ROLLED_BACK)),
+    ("rollback_config", Honoured),
     ("update_config", Honoured),
 ];
-
-const ROLLED_BACK: &str = "an update that fails stops and is not rolled back yet";
 
 pub(super) const UPDATE: Table = &[
     ("order", Honoured),
     ("monitor", Honoured),
-    ("parallelism", Warned("one replica is replaced at a time for now")),
-    ("delay", Warned("the next replica follows once the last one is healthy")),
-    ("failure_action", Warned("an update that fails stops and waits")),
-    ("max_failure_ratio", Warned("an update stops at the first failure")),
+    ("parallelism", Honoured),
+    ("delay", Honoured),
+    ("failure_action", Honoured),
+    ("max_failure_ratio", Honoured),
 ];
 
-pub(super) const ROLLBACK: Table = &[
-    ("order", Harmless(ROLLED_BACK)),
-    ("monitor", Harmless(ROLLED_BACK)),
-    ("parallelism", Harmless(ROLLED_BACK)),
-    ("delay", Harmless(ROLLED_BACK)),
-    ("failure_action", Harmless(ROLLED_BACK)),
-    ("max_failure_ratio", Harmless(ROLLED_BACK)),
-];
+pub(super) const ROLLBACK: Table = UPDATE;
 
 pub(super) const RESOURCES: Table = &[("limits", Honoured), ("reservations", Honoured)];
 

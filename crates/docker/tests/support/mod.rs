@@ -57,6 +57,7 @@ pub(crate) fn service(script: &str) -> ServiceSpec {
         placement: Placement::default(),
         restart: RestartPolicy::default(),
         update: UpdatePolicy::default(),
+        rollback: UpdatePolicy::default(),
         ports: vec![],
         networks: vec![],
         refers_to: vec![],

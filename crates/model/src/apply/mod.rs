@@ -9,6 +9,7 @@ mod depends;
 mod nodes;
 mod policies;
 mod projects;
+mod rollouts;
 mod runs;
 mod shares;
 mod tasks;
@@ -65,6 +66,7 @@ impl State {
             Command::SetPolicy(c) => self.set_policy(now, c),
             Command::Run(c) => self.run(now, c),
             Command::EndRun(c) => self.end_run(c),
+            Command::SetRollout(c) => self.set_rollout(now, c),
             Command::SetNode(c) => self.set_node(now, c),
             Command::RemoveNode(c) => self.remove_node(now, c),
             Command::SetToken { role, token } => self.set_token(*role, token),

@@ -110,6 +110,9 @@ impl State {
                 generation: 1,
                 generation_at: now.at,
                 generation_index: now.index,
+                newest_generation: 1,
+                release: project.release,
+                rollout: None,
                 specs: OrdMap::unit(1, Arc::clone(spec)),
                 scale: asked.unwrap_or(1),
                 address: self.free_virtual(),
@@ -122,10 +125,9 @@ impl State {
         };
         let is_new = again || !service.spec().makes_same_task(spec);
         if is_new {
-            service.generation += 1;
-            service.generation_at = now.at;
-            service.generation_index = now.index;
-            service.slots = OrdMap::new();
+            self.begin_rollout(now, &mut service, spec, project.release);
+        } else {
+            self.confirm_rollout(now, &mut service, project.release);
         }
         service.specs.insert(service.generation, Arc::clone(spec));
         let from = service.scale;

@@ -18,7 +18,7 @@ impl State {
             .projects
             .get(&run.project)
             .ok_or_else(|| Refusal::NoProject(run.project.clone()))?;
-        let generation = project.generation;
+        let (generation, release) = (project.generation, project.release);
         let service = self.service(&run.project, &run.service);
         let service = service.filter(|s| s.spec().once.is_none());
         let of = service.ok_or_else(|| Refusal::NoService {
@@ -44,6 +44,9 @@ impl State {
             generation: 1,
             generation_at: now.at,
             generation_index: now.index,
+            newest_generation: 1,
+            release,
+            rollout: None,
             specs: OrdMap::unit(1, Arc::new(spec(run, of.spec()))),
             scale: 1,
             removed: false,
@@ -83,6 +86,7 @@ fn spec(run: &Run, of: &ServiceSpec) -> ServiceSpec {
         placement,
         restart: RestartPolicy { condition: RestartCondition::Never, ..RestartPolicy::default() },
         update: UpdatePolicy::default(),
+        rollback: UpdatePolicy::default(),
         ports: Vec::new(),
         networks: of.networks.clone(),
         refers_to: of.refers_to.clone(),

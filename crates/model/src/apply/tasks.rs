@@ -30,6 +30,9 @@ impl State {
             Change::Create { .. } => self.create(now, change, position),
             Change::Stop { task, cause } => self.stop(now, *task, cause),
             Change::Account { .. } => self.account(change),
+            Change::Rollout { service, moved, step } => {
+                self.step_rollout(now, *service, *moved, step)
+            }
             Change::Forget { task } => {
                 let ended = self.tasks.get(task).is_some_and(|t| t.state.ended());
                 if ended {
@@ -123,11 +126,14 @@ impl State {
             not_before,
             give_up,
             failed_here,
+            against_rollout,
         } = change
         else {
             return false;
         };
-        let Some((node, completed)) = self.tasks.get(task).map(|t| (t.node, t.completed())) else {
+        let Some((node, completed, state)) =
+            self.tasks.get(task).map(|t| (t.node, t.completed(), t.state.clone()))
+        else {
             return false;
         };
         let Some(service) = self.services.get_mut(service) else { return false };
@@ -145,6 +151,9 @@ impl State {
             0 => record.failed_on.remove(&node),
             n => record.failed_on.insert(node, *n),
         };
+        if let Some(rollout) = service.rollout.as_mut().filter(|_| *against_rollout) {
+            rollout.note_failure(*slot, &state);
+        }
         true
     }
 
@@ -173,7 +182,8 @@ impl State {
     pub(super) fn drop_unused_specs(&mut self, id: ServiceId) {
         let Some(service) = self.services.get(&id).filter(|s| s.specs.len() > 1) else { return };
         let used: imbl::OrdSet<u64> = self.tasks_of(id).map(|t| t.generation).collect();
-        let in_use = |g: &u64| *g == service.generation || used.contains(g);
+        let earlier = service.rollout.as_ref().and_then(|r| r.earlier).map(|e| e.generation);
+        let in_use = |g: &u64| *g == service.generation || Some(*g) == earlier || used.contains(g);
         let kept = service.specs.iter().filter(|(g, _)| in_use(g));
         self.services[&id].specs = kept.map(|(g, spec)| (*g, spec.clone())).collect();
     }

@@ -47,6 +47,7 @@ pub fn service() -> ServiceSpec {
         placement: Placement::default(),
         restart: RestartPolicy::default(),
         update: UpdatePolicy::default(),
+        rollback: UpdatePolicy::default(),
         ports: vec![],
         networks: vec![],
         refers_to: vec![],

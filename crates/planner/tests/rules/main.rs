@@ -6,6 +6,7 @@ mod jobs;
 mod lost;
 mod mesh;
 mod once;
+mod pace;
 mod place;
 mod restart;
 mod rollout;

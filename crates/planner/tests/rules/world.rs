@@ -7,7 +7,7 @@ use model::{
     Entry, Facts, Found, Join, JoinToken, Mesh, Mode, Mount, MountSource, Node, NodeId, Outcome,
     Placement, ProjectSpec, Readiness, Refresh, Remove, Report, Resources, Role, Scale, Service,
     ServiceName, ServiceSpec, SetNode, State, Task, TaskId, TaskState, TaskStatus, Time,
-    UpdatePolicy, Verdict, VolumeKey, WallTime, Wanted,
+    UpdatePolicy, Verdict, VolumeKey, VolumeName, VolumeSpec, WallTime, Wanted,
 };
 use planner::{Plan, Settings, plan};
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,6 +39,7 @@ pub(crate) fn spec(replicas: u32) -> ServiceSpec {
         placement: Placement::default(),
         restart: model::RestartPolicy::default(),
         update: UpdatePolicy::default(),
+        rollback: UpdatePolicy::default(),
         ports: Vec::new(),
         networks: Vec::new(),
         refers_to: Vec::new(),
@@ -94,6 +95,7 @@ pub(crate) struct World {
     /// Agents leave these nodes' tasks alone.
     pub(crate) mute: Vec<NodeId>,
     deployed: BTreeMap<String, BTreeMap<ServiceName, Arc<ServiceSpec>>>,
+    volumes: Vec<VolumeName>,
 }
 
 impl World {
@@ -111,6 +113,7 @@ impl World {
             settings: Settings::default(),
             mute: Vec::new(),
             deployed: BTreeMap::new(),
+            volumes: vec!["data".parse().unwrap()],
         };
         world.apply(Command::Found(Found {
             cluster: ClusterId("c".into()),
@@ -159,7 +162,7 @@ impl World {
         let spec = ProjectSpec {
             name: project.parse().unwrap(),
             services: services.clone(),
-            volumes: BTreeMap::new(),
+            volumes: self.volumes.iter().map(|v| (v.clone(), VolumeSpec::default())).collect(),
             contents: BTreeMap::new(),
             source: String::new(),
         };

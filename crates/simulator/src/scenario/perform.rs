@@ -7,8 +7,8 @@ use crate::cluster::Cluster;
 use crate::engine::Mode;
 use crate::founding::Shape;
 use model::{
-    Availability, Command, Deploy, NodeId, Outcome, ProjectName, ProjectSpec, Remove, Scale,
-    SetNode,
+    Availability, Command, Deploy, NodeId, Outcome, ProjectName, ProjectSpec, Remove, RolloutWish,
+    Scale, SetNode, SetRollout,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,6 +20,7 @@ const ANSWER: u64 = 5_000;
 /// Performs one command. The first is `hosts MANAGERS [WORKERS] [memory=MIB] [cpus=N]`.
 ///
 /// People: `deploy PROJECT [WORD]...` with a Compose document below (words: `amend.rs`), `scale PROJECT SERVICE=N`, `remove PROJECT`,
+/// `rollout PROJECT pause|resume|undo [SERVICE]...`,
 /// `drain|pause|activate HOST`, `label HOST KEY=VALUE`. Faults: `cut HOST...`, `cut-link HOST HOST`,
 /// `deafen HOST HOST` (the first does not hear the second), `heal`, `crash HOST...`, `boot HOST`,
 /// `kill HOST`, `stop HOST`, `start HOST` (their daemons), `freeze HOST FOR`, `engine HOST
@@ -38,7 +39,7 @@ pub(super) fn perform(stage: &mut Option<Stage>, command: &str, document: &str) 
         "show" => return Ok(show(&stage.cluster)),
         "links" => return Ok(links(&stage.cluster)),
         "wait" => stage.cluster.run(duration(args.first())?),
-        "deploy" | "scale" | "remove" | "drain" | "pause" | "activate" | "label" => {
+        "deploy" | "scale" | "rollout" | "remove" | "drain" | "pause" | "activate" | "label" => {
             let wish = wish(&stage.cluster, verb, args, document)?;
             let refused = ask(&mut stage.cluster, wish);
             let mut lines = stage.news();
@@ -116,6 +117,17 @@ fn wish(cluster: &Cluster, verb: &str, args: &[&str], document: &str) -> Result<
                 counts.insert(service, number(count)? as u32);
             }
             Ok(Command::Scale(Scale { project: project()?, counts, seen: None }))
+        }
+        "rollout" => {
+            let wish = match args.get(1) {
+                Some(&"pause") => RolloutWish::Pause,
+                Some(&"resume") => RolloutWish::Resume,
+                Some(&"undo") => RolloutWish::Undo,
+                _ => return Err("pause, resume or undo".to_owned()),
+            };
+            let services = args[2..].iter().map(|s| s.parse().map_err(|e| format!("{e}")));
+            let services = services.collect::<Result<_, String>>()?;
+            Ok(Command::SetRollout(SetRollout { project: project()?, services, wish }))
         }
         "remove" => Ok(Command::Remove(Remove { project: project()?, volumes: false })),
         "label" => {
