@@ -107,6 +107,7 @@ fn picture(
         node: NodeId(node),
         index: 1,
         routes: Arc::new(vec![route]),
+        sites: Arc::default(),
         nodes: nodes.iter().map(peer).collect(),
     }
 }

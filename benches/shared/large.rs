@@ -82,6 +82,7 @@ pub fn deploy(state: &mut State, services: usize, replicas: usize) {
         refers_to: Vec::new(),
         depends_on: Vec::new(),
         shares_with: Vec::new(),
+        http: Vec::new(),
     });
     let named = |n| (format!("s{n}").parse().expect("a valid name"), Arc::clone(&spec));
     let spec = ProjectSpec {

@@ -5,10 +5,11 @@
 use crate::canonical_engine;
 use crate::ends;
 use crate::mounts::short_only;
+use crate::traefik;
 use crate::scalar::{duration_text, milli_cpus_text};
 use crate::writer::{Map, Out, document, flag, list, number, pairs, text, words};
 use model::{
-    ConstraintKey, ContainerSpec, Dependency, DependencyCondition, Engine, HealthCheck, Mode,
+    ConstraintKey, ContainerSpec, Dependency, DependencyCondition, Engine, HealthCheck, HttpRule, Mode,
     Mount, MountSource, Placement, Port, PortMode, ProjectSpec, Protocol, Pull, Resources,
     RestartCondition, RestartPolicy, ServiceSpec, Share, SharedPart, UpdateOrder, VolumeSpec,
 };
@@ -44,7 +45,7 @@ fn volume(volume: &VolumeSpec) -> Out {
 /// A service. Of one that is expected to end, it is said when it starts again also where that is as usual.
 fn service(spec: &ServiceSpec, ends: bool) -> Out {
     let mut out = Map::default();
-    container(&mut out, &spec.container);
+    container(&mut out, &spec.container, cluster(spec));
     out.put("ports", list(&spec.ports, port));
     shared(&mut out, &spec.shares_with);
     out.put("network_mode", spec.container.engine.network_mode.as_deref().map(text));
@@ -129,11 +130,27 @@ fn depends_on(on: &[Dependency]) -> Option<Out> {
     Map(on.iter().map(entry).collect()).done()
 }
 
-fn container(out: &mut Map, spec: &ContainerSpec) {
-    out.put("image", text(&spec.image.reference));
+/// What is said in words of this product's own. That nothing comes of labels about routers is said too.
+fn cluster(spec: &ServiceSpec) -> Option<Out> {
     let mut ours = Map::default();
-    ours.put("resolved", spec.image.resolved.as_deref().map(text));
-    out.put("x-cluster", ours.done());
+    ours.put("resolved", spec.container.image.resolved.as_deref().map(text));
+    let rules = || Out::List(spec.http.iter().map(http_rule).collect());
+    let said = !spec.http.is_empty() || traefik::speaks(spec.container.labels.keys());
+    ours.put("http", said.then(rules));
+    ours.done()
+}
+
+fn http_rule(rule: &HttpRule) -> Out {
+    let mut out = Map::default();
+    out.put("host", rule.matches.host.as_deref().map(text));
+    out.put("path", text(&rule.matches.path));
+    out.put("port", number(rule.port));
+    Out::Map(out.0)
+}
+
+fn container(out: &mut Map, spec: &ContainerSpec, cluster: Option<Out>) {
+    out.put("image", text(&spec.image.reference));
+    out.put("x-cluster", cluster);
     out.put(
         "pull_policy",
         match spec.image.pull {

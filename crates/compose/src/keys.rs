@@ -79,6 +79,7 @@ pub(crate) enum Section {
     Model,
     External,
     Cluster,
+    ClusterHttp,
 }
 
 /// Keys and their verdicts.
@@ -94,7 +95,7 @@ const BLKIO_RATE: &[&str] = &[
 ];
 
 /// Every section: where its keys stand (`*` for a name, `[]` for an item of a list), and the keys.
-const SECTIONS: [(Section, &[&str], Table); 53] = [
+const SECTIONS: [(Section, &[&str], Table); 54] = [
     (Section::Top, &[""], inner::TOP),
     (Section::Include, &["include[]"], inner::INCLUDE),
     (Section::Service, &["services.*"], service::SERVICE),
@@ -160,6 +161,11 @@ const SECTIONS: [(Section, &[&str], Table); 53] = [
         inner::EXTERNAL,
     ),
     (Section::Cluster, &["services.*.x-cluster"], inner::CLUSTER),
+    (
+        Section::ClusterHttp,
+        &["services.*.x-cluster.http", "services.*.x-cluster.http[]"],
+        inner::CLUSTER_HTTP,
+    ),
 ];
 
 /// The keys of a section.

@@ -6,7 +6,14 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Keys of this product, and forms that the published list does not spell out.
-const OURS: [&str; 2] = ["services.*.x-cluster.resolved", "services.*.env_file[]"];
+const OURS: [&str; 6] = [
+    "services.*.x-cluster.resolved",
+    "services.*.x-cluster.http",
+    "services.*.x-cluster.http.host",
+    "services.*.x-cluster.http.path",
+    "services.*.x-cluster.http.port",
+    "services.*.env_file[]",
+];
 
 fn listed() -> BTreeSet<&'static str> {
     include_str!("specification.txt").lines().collect()

@@ -272,6 +272,7 @@ mod tests {
             refers_to: Vec::new(),
             depends_on: Vec::new(),
             shares_with: Vec::new(),
+            http: Vec::new(),
         };
         let (labels, aliases) = (BTreeMap::new(), vec!["web".to_owned()]);
         let network = agent::Network { name: "cl_shop".into(), labels, aliases };

@@ -403,6 +403,24 @@ pub enum Refusal {
         /// The service that wants it.
         wanted_by: String,
     },
+    /// Another service answers the same requests.
+    HttpTaken {
+        /// Host and path.
+        rule: String,
+        /// The service that wants them.
+        wanted_by: String,
+        /// The service that has them.
+        taken_by: String,
+    },
+    /// A service publishes one of the ports that services reached by host and path share.
+    HttpPort {
+        /// The port.
+        port: u16,
+        /// The service that publishes it.
+        published_by: String,
+        /// A service that is reached by host and path.
+        routed: String,
+    },
     /// A service depends on one that the project does not have.
     NoDependency {
         /// The service.
@@ -500,6 +518,14 @@ impl fmt::Display for Refusal {
             Self::PortReserved { port, wanted_by } => {
                 write!(f, "port {port}, which {wanted_by} publishes, is reserved; choose another")
             }
+            Self::HttpTaken { rule, wanted_by, taken_by } => write!(
+                f,
+                "requests for {rule}, which {wanted_by} is to answer, are answered by {taken_by} already; give one of the two another host or path"
+            ),
+            Self::HttpPort { port, published_by, routed } => write!(
+                f,
+                "port {port}, which {published_by} publishes, is shared by the services that are reached by host and path, such as {routed}; publish another port, or give that service `x-cluster: {{http: []}}`"
+            ),
             Self::NoDependency { service, on } => lacks(f, service, on),
             Self::SharesApart { one, other } => apart(f, one, other),
             Self::DependencyCycle(services) => circle(f, services),

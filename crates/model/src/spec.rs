@@ -1,6 +1,6 @@
 //! What a user wishes: projects, services and how their containers are made. Written by deploys only.
 
-use crate::{Engine, ProjectName, ServiceName, VolumeName};
+use crate::{Engine, HttpRule, ProjectName, ServiceName, VolumeName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -62,6 +62,9 @@ pub struct ServiceSpec {
     /// `k` is on the node of their copy `k`, starts after it, and is made anew when that one is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shares_with: Vec<Share>,
+    /// Which requests over HTTP reach it at the ports that all services share.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub http: Vec<HttpRule>,
 }
 
 /// What a copy uses of a container of another service.

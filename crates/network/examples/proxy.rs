@@ -102,6 +102,7 @@ fn picture(
         node: NodeId(node),
         index: 1,
         routes: Arc::new(vec![route]),
+        sites: Arc::default(),
         nodes: nodes.collect(),
     }
 }

@@ -1,5 +1,5 @@
 //! The packets of a node. Today: the edge's ingress, by which a published port answers on every node,
-//! wherever the replicas are.
+//! wherever the replicas are, and requests over HTTP find the service that their host and path name.
 //!
 //! It carries TCP connections and decides nothing about the cluster: where connections may go is in the
 //! [`Picture`] that the daemon sends. It logs nothing ([`Remark`]), reads no certificates ([`Tls`]) and knows
@@ -9,7 +9,7 @@
 //! Start with [`Picture`], then [`Edge`] (what the edge process runs) and [`Feed`] (the daemon's end of it);
 //! which replica gets a connection is [`Balancer`], a value. A client's way: `door` accepts, `carry` holds it
 //! while `dial` reaches a replica, here or through the `peer` edge that receives it in `inbound`, and `pump`
-//! carries the bytes.
+//! carries the bytes. Requests over HTTP that services share a port for go through `http`.
 
 mod balance;
 mod carry;
@@ -23,6 +23,7 @@ mod door;
 mod edge;
 mod feed;
 mod footing;
+mod http;
 mod inbound;
 mod lane;
 pub mod limits;
@@ -43,7 +44,8 @@ pub use counters::Counts;
 pub use door::PortState;
 pub use edge::{Config, Edge, Error};
 pub use feed::{EdgeState, Feed};
+pub use http::{HttpCounts, HttpSettings, LATENCY_BOUNDS, Patience, Router};
 pub use picture::{Bind, PeerEdge, Picture};
 pub use remark::Remark;
 pub use security::{HolderOf, IdentityFiles, NameOf, Reload, Security, Tls};
-pub use status::{Link, PublishedPort, Status};
+pub use status::{HttpSite, Link, PublishedPort, SharedPort, Status};

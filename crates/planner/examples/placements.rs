@@ -122,6 +122,7 @@ fn deploy(state: &mut State, services: usize, replicas: usize) {
         refers_to: Vec::new(),
         depends_on: Vec::new(),
         shares_with: Vec::new(),
+        http: Vec::new(),
     });
     let named = |n| (format!("s{n}").parse().expect("a valid name"), Arc::clone(&spec));
     let spec = ProjectSpec {

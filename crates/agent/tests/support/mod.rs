@@ -41,6 +41,7 @@ pub(crate) fn spec() -> ServiceSpec {
         refers_to: vec![],
         depends_on: vec![],
         shares_with: vec![],
+        http: vec![],
     }
 }
 
@@ -132,6 +133,7 @@ pub(crate) fn view(index: u64, tasks: Vec<Assignment>, condemned: Vec<VolumeKey>
         node: NODE,
         tasks,
         routes: Arc::default(),
+        sites: Arc::default(),
         nodes: Arc::default(),
         condemned,
     }

@@ -62,6 +62,7 @@ pub(crate) fn service(script: &str) -> ServiceSpec {
         refers_to: vec![],
         depends_on: vec![],
         shares_with: vec![],
+        http: vec![],
     }
 }
 
@@ -145,6 +146,7 @@ impl Rig {
             node: NodeId(1),
             tasks: self.view.clone(),
             routes: Arc::default(),
+        sites: Arc::default(),
             nodes: Arc::default(),
             condemned: self.condemned.clone(),
         };

@@ -18,6 +18,7 @@ impl State {
         self.refuse_moved(name, deploy.seen)?;
         self.refuse_limits(deploy)?;
         self.refuse_ports(deploy)?;
+        self.refuse_http(name, &deploy.spec.services)?;
         depends::refuse(&deploy.spec.services)?;
         let counts = shares::counts(&deploy.spec.services, |service| {
             self.service(name, service).filter(|s| !s.global()).map(|s| s.scale)

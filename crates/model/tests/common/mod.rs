@@ -52,6 +52,7 @@ pub fn service() -> ServiceSpec {
         refers_to: vec![],
         depends_on: vec![],
         shares_with: vec![],
+        http: vec![],
     }
 }
 

@@ -44,6 +44,7 @@ pub(crate) fn spec(replicas: u32) -> ServiceSpec {
         refers_to: Vec::new(),
         depends_on: Vec::new(),
         shares_with: Vec::new(),
+        http: Vec::new(),
     }
 }
 
