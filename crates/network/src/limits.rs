@@ -87,8 +87,8 @@ pub const HTTP_ANSWER: Duration = ms(120_000);
 pub const HTTP_HEAD_BYTES: usize = 64 * 1024;
 /// Headers of one request or response.
 pub const HTTP_HEADERS: usize = 100;
-/// Requests that are answered at once, over all connections.
-pub const HTTP_REQUESTS: usize = 20_000;
+/// How long a client that was too slow, or idle, has for taking its leave.
+pub const HTTP_FAREWELL: Duration = ms(1_000);
 /// Requests at once over one HTTP/2 connection.
 pub const HTTP_STREAMS: u32 = 128;
 /// Bytes that a client may send ahead: per request, and per connection, over HTTP/2.

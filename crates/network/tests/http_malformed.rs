@@ -183,6 +183,7 @@ async fn a_client_that_does_not_read_is_let_go() {
     let listener = listen(1, target);
     let endless = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
+        let _ = stream.read(&mut [0; 1024]).await;
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n").await;
         while stream.write_all(&[0; 65_536]).await.is_ok() {}
     });

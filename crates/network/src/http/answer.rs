@@ -52,7 +52,8 @@ pub(crate) async fn answer(
 ) -> Result<Response<Answered>, Infallible> {
     let begun = core.clock.exact();
     let id = core.http.number();
-    let Some(turn) = core.http.enter() else {
+    // Each may need a connection to a replica, and there are files for as many.
+    let Some(turn) = core.http.enter(core.most) else {
         let full = Refused(StatusCode::SERVICE_UNAVAILABLE, "too many requests at once");
         return Ok(text(full, &id));
     };

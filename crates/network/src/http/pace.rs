@@ -3,11 +3,12 @@
 
 use crate::clock::Clock;
 use crate::http::settings::Patience;
+use hyper::Version;
 use model::Time;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -17,6 +18,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub(crate) struct Pace {
     clock: Clock,
     patience: Patience,
+    /// It is HTTP/2, where bytes are not always of a head.
+    two: AtomicBool,
     /// Requests that are being answered.
     busy: AtomicUsize,
     /// Since when there is none, in milliseconds.
@@ -34,6 +37,7 @@ impl Pace {
         Self {
             clock,
             patience,
+            two: AtomicBool::new(false),
             busy: AtomicUsize::new(0),
             idle: AtomicU64::new(now),
             head: AtomicU64::new(now),
@@ -42,7 +46,8 @@ impl Pace {
     }
 
     /// A request has arrived; it is being answered until the guard is dropped.
-    pub(crate) fn busy(self: &Arc<Self>) -> Busy {
+    pub(crate) fn busy(self: &Arc<Self>, version: Version) -> Busy {
+        self.two.store(version == Version::HTTP_2, Ordering::Relaxed);
         self.busy.fetch_add(1, Ordering::Relaxed);
         self.head.store(0, Ordering::Relaxed);
         Busy(Arc::clone(self))
@@ -71,7 +76,8 @@ impl Pace {
 
     /// Bytes came in. While nothing is being answered they are of a head.
     fn read(&self) {
-        if self.busy.load(Ordering::Relaxed) == 0 && self.head.load(Ordering::Relaxed) == 0 {
+        let begins = self.busy.load(Ordering::Relaxed) == 0 && !self.two.load(Ordering::Relaxed);
+        if begins && self.head.load(Ordering::Relaxed) == 0 {
             self.head.store(self.clock.now().millis(), Ordering::Relaxed);
         }
     }

@@ -4,9 +4,12 @@ use crate::core::Core;
 use crate::http::answer::{Client, answer};
 use crate::http::pace::{Pace, Paced};
 use crate::limits::{
+    HTTP_FAREWELL,
     HTTP_HEADERS, HTTP_HEAD_BYTES, HTTP_PING, HTTP_PING_ANSWER, HTTP_STREAMS, HTTP_STREAM_WINDOW,
     HTTP_WINDOW,
 };
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -23,22 +26,27 @@ where
     let pace = Arc::new(Pace::new(core.clock, core.config.http.patience));
     let io = TokioIo::new(Paced::new(stream, Arc::clone(&pace)));
     let leaving = core.http.leaving.clone();
-    let service = service_fn(|request| {
-        answer(Arc::clone(&core), lane, Arc::clone(&client), pace.busy(), request)
+    let service = service_fn(|request: Request<Incoming>| {
+        let busy = pace.busy(request.version());
+        answer(Arc::clone(&core), lane, Arc::clone(&client), busy, request)
     });
     let builder = builder();
     let mut connection = pin!(builder.serve_connection_with_upgrades(io, service));
     let mut exhausted = pin!(pace.exhausted());
     // How it ended is the client's affair.
-    tokio::select! {
+    let leaves = tokio::select! {
         _ = connection.as_mut() => return,
-        () = &mut exhausted => return,
-        () = leaving.cancelled() => connection.as_mut().graceful_shutdown(),
+        () = &mut exhausted => false,
+        () = leaving.cancelled() => true,
+    };
+    connection.as_mut().graceful_shutdown();
+    if leaves {
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            () = exhausted => {}
+        }
     }
-    tokio::select! {
-        _ = connection => {}
-        () = exhausted => {}
-    }
+    let _ = tokio::time::timeout(HTTP_FAREWELL, connection).await;
 }
 
 fn builder() -> auto::Builder<TokioExecutor> {

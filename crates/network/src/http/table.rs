@@ -3,7 +3,6 @@
 use crate::http::meter::Meter;
 use crate::http::router::Router;
 use crate::http::target::Target;
-use crate::limits::HTTP_REQUESTS;
 use crate::picture::Picture;
 use crate::route::Served;
 use crate::status::HttpSite;
@@ -96,10 +95,10 @@ impl Http {
         self.table().sites.iter().for_each(|site| act(&site.served));
     }
 
-    /// Room for one more request, until the guard is dropped.
-    pub(crate) fn enter(&self) -> Option<Request> {
+    /// Room for one more request among `most`, until the guard is dropped.
+    pub(crate) fn enter(&self, most: usize) -> Option<Request> {
         let request = Request(Arc::clone(&self.open));
-        (self.open.fetch_add(1, Ordering::Relaxed) < HTTP_REQUESTS).then_some(request)
+        (self.open.fetch_add(1, Ordering::Relaxed) < most).then_some(request)
     }
 
     /// A number for a request that no other has.

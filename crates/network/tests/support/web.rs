@@ -67,6 +67,12 @@ impl Web {
         Self { server, heard, connections }
     }
 
+    /// Ends it, with its connections, and frees its address.
+    pub(crate) async fn stop(mut self) {
+        self.server.abort();
+        let _ = (&mut self.server).await;
+    }
+
     pub(crate) fn heard(&self) -> Vec<Heard> {
         self.heard.lock().unwrap().clone()
     }
