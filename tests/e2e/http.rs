@@ -31,7 +31,9 @@ services:
 pub(crate) fn requests_find_their_service(cluster: &Cluster) -> Verdict {
     cluster.deploy_text(1, STACK, &[])?.ok()?;
     for host in MANAGERS {
-        for (name, version) in [("one.example", "one"), ("two.example", "two"), ("other.example", "two")] {
+        for (name, version) in
+            [("one.example", "one"), ("two.example", "two"), ("other.example", "two")]
+        {
             let answer = eventually("an answer of the right service", || {
                 let answer = get(cluster, host, name)?;
                 hold(answer.status == 200, || format!("{name} at host{host}: {answer:?}"))?;
@@ -44,7 +46,8 @@ pub(crate) fn requests_find_their_service(cluster: &Cluster) -> Verdict {
     let path = cluster.write("again.yml", &text)?;
     let said = cluster.refused(1, &["deploy", "-f", &path.display().to_string()], 1)?;
     assert!(said.contains("one.example/") && said.contains("sites/one"), "{said}");
-    let targets = MANAGERS.iter().map(|&host| cluster.at(host, SHARED)).collect::<Result<_, _>>()?;
+    let targets =
+        MANAGERS.iter().map(|&host| cluster.at(host, SHARED)).collect::<Result<_, _>>()?;
     let load = Load::start(LoadPlan { rate: 100, ..LoadPlan::steady(targets) });
     lab::pause(Duration::from_secs(1));
     let serve = cluster.serving(1, ("sites", "one"), 3, None)?;
@@ -60,7 +63,10 @@ pub(crate) fn requests_find_their_service(cluster: &Cluster) -> Verdict {
     assert_eq!(report.failed(), 0, "{:?}", report.errors());
     let figures = ["wget", "-q", "-O", "-", "http://127.0.0.1:7072/metrics"];
     let metrics = cluster.exec(1, "/bin/busybox", &figures)?.ok()?.stdout;
-    assert!(metrics.contains("http_responses_total{project=\"sites\",service=\"one\""), "{metrics}");
+    assert!(
+        metrics.contains("http_responses_total{project=\"sites\",service=\"one\""),
+        "{metrics}"
+    );
     cluster.undeploy(1, "sites")?;
     eventually("the shared port is closed", || {
         hold(get(cluster, 1, "one.example").is_err(), || "it is open".to_owned())

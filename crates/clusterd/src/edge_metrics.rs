@@ -74,16 +74,12 @@ impl Collector for HttpMetrics {
         let resent = "Requests that were sent again after a connection failed";
         self.counters(&mut encoder, "http_resends", resent, |site| site.http.resent)?;
         let help = "Time to the head of the response";
-        let mut family = encoder.encode_descriptor(
-            "http_latency_seconds",
-            help,
-            None,
-            MetricType::Histogram,
-        )?;
+        let mut family =
+            encoder.encode_descriptor("http_latency_seconds", help, None, MetricType::Histogram)?;
         for site in &self.0 {
             let bounds = LATENCY_BOUNDS.iter().map(|ms| *ms as f64 / 1_000.0);
             let buckets: Vec<(f64, u64)> =
-                bounds.chain([f64::MAX]).zip(site.http.latency.iter().copied()).collect();
+                bounds.chain([f64::INFINITY]).zip(site.http.latency.iter().copied()).collect();
             let sum = site.http.latency_micros as f64 / 1_000_000.0;
             let count = site.http.latency.iter().sum();
             let labels = labels(site);

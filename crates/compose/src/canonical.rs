@@ -5,12 +5,12 @@
 use crate::canonical_engine;
 use crate::ends;
 use crate::mounts::short_only;
-use crate::traefik;
 use crate::scalar::{duration_text, milli_cpus_text};
+use crate::traefik;
 use crate::writer::{Map, Out, document, flag, list, number, pairs, text, words};
 use model::{
-    ConstraintKey, ContainerSpec, Dependency, DependencyCondition, Engine, HealthCheck, HttpRule, Mode,
-    Mount, MountSource, Placement, Port, PortMode, ProjectSpec, Protocol, Pull, Resources,
+    ConstraintKey, ContainerSpec, Dependency, DependencyCondition, Engine, HealthCheck, HttpRule,
+    Mode, Mount, MountSource, Placement, Port, PortMode, ProjectSpec, Protocol, Pull, Resources,
     RestartCondition, RestartPolicy, ServiceSpec, Share, SharedPart, UpdateOrder, VolumeSpec,
 };
 use std::collections::BTreeSet;

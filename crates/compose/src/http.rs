@@ -143,8 +143,9 @@ impl Taken {
                 false
             }
             Some(other) => {
-                let message =
-                    format!("requests for {wanted} are wanted by service `{other}` and by `{service}`");
+                let message = format!(
+                    "requests for {wanted} are wanted by service `{other}` and by `{service}`"
+                );
                 r.log.refuse(at, message, "give one of the two another `host` or `path`");
                 false
             }
@@ -170,10 +171,12 @@ mod tests {
         ] {
             assert_eq!(host(text).as_deref(), Ok(held), "{text}");
         }
-        for text in ["", "*", "*.", "a..b", "-a.b", "a b", "a/b", "a:80", "a.*.b", "bücher.example"] {
+        for text in ["", "*", "*.", "a..b", "-a.b", "a b", "a/b", "a:80", "a.*.b", "bücher.example"]
+        {
             assert!(host(text).is_err(), "{text}");
         }
-        for (text, held) in [("/", "/"), ("/api", "/api"), ("/api/", "/api"), ("/a/b.c", "/a/b.c")] {
+        for (text, held) in [("/", "/"), ("/api", "/api"), ("/api/", "/api"), ("/a/b.c", "/a/b.c")]
+        {
             assert_eq!(path(text).as_deref(), Ok(held), "{text}");
         }
         for text in ["", "api", "//", "/a//b", "/a/../b", "/.", "/a?b", "/a#b", "/a%20", "/a b"] {

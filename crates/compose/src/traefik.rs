@@ -73,7 +73,10 @@ fn one(
         return Err("the service has no address of its own".to_owned());
     }
     if labels.contains_key(&format!("{ROUTERS}{router}.middlewares")) {
-        return Err("the router's middlewares are not known here, and it is not to be shown without them".into());
+        return Err(
+            "the router's middlewares are not known here, and it is not to be shown without them"
+                .into(),
+        );
     }
     let matches = matches(rule)?;
     let port = port(labels, fields, spec, router)?;
@@ -164,7 +167,9 @@ fn port(
     let published: BTreeSet<u16> = published.collect();
     let only = [exposed, published].into_iter().find(|ports| ports.len() == 1);
     only.and_then(|ports| ports.first().copied()).ok_or_else(|| {
-        format!("which port of the container is meant is not said; add the label `{SERVICES}NAME{PORT}`")
+        format!(
+            "which port of the container is meant is not said; add the label `{SERVICES}NAME{PORT}`"
+        )
     })
 }
 
@@ -255,7 +260,9 @@ impl<'t> Parser<'t> {
             "Host" => Ok(Part { host: Some(http::host(text)?), path: None }),
             "PathPrefix" => Ok(Part { host: None, path: Some(http::path(text)?) }),
             "" => Err("only `Host` and `PathPrefix`, `&&`, `||` and brackets are known".to_owned()),
-            other => Err(format!("`{}` is not known here, only `Host` and `PathPrefix`", shown(other))),
+            other => {
+                Err(format!("`{}` is not known here, only `Host` and `PathPrefix`", shown(other)))
+            }
         };
         part("localhost").or_else(|why| part("/").map_err(|_| why))?;
         let values = self.values()?;
@@ -313,7 +320,11 @@ mod tests {
             ("Host(`a.b`)&&PathPrefix(`/x`, `/y`)", &["a.b/x", "a.b/y"]),
             ("(Host(`a.b`) || Host(`c.d`)) && PathPrefix('/x')", &["a.b/x", "c.d/x"]),
         ] {
-            assert_eq!(read(rule).as_deref(), Ok(&want.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>()[..]), "{rule}");
+            assert_eq!(
+                read(rule).as_deref(),
+                Ok(&want.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>()[..]),
+                "{rule}"
+            );
         }
     }
 

@@ -62,7 +62,8 @@ fn names(certified: &CertifiedKey) -> Result<Vec<String>, Error> {
     let wrong = |why: &str| Error::Certificate { why: why.into() };
     let leaf = certified.cert.first().ok_or_else(|| wrong("there is none"))?;
     let (_, leaf) = X509Certificate::from_der(leaf).map_err(|_| wrong("it is not well-formed"))?;
-    let names = leaf.subject_alternative_name().map_err(|_| wrong("its names are not well-formed"))?;
+    let names =
+        leaf.subject_alternative_name().map_err(|_| wrong("its names are not well-formed"))?;
     let names = names.into_iter().flat_map(|extension| &extension.value.general_names);
     let names: Vec<String> = names
         .filter_map(|name| match name {

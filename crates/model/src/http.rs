@@ -69,18 +69,20 @@ impl State {
             for rule in &service.spec().http {
                 ports.entry(rule.port).or_default().push(rule.matches.clone());
             }
-            sites.extend(ports.into_iter().map(|(port, matches)| Site {
-                project: service.project.clone(),
-                service: service.name.clone(),
-                port,
-                backends: self
-                    .tasks_of(service.id)
-                    .filter_map(|task| {
-                        let spec = service.spec_of(task.generation);
-                        self.http_backend(task, spec.http_target(&matches, port)?)
-                    })
-                    .collect(),
-                matches,
+            sites.extend(ports.into_iter().map(|(port, matches)| {
+                Site {
+                    project: service.project.clone(),
+                    service: service.name.clone(),
+                    port,
+                    backends: self
+                        .tasks_of(service.id)
+                        .filter_map(|task| {
+                            let spec = service.spec_of(task.generation);
+                            self.http_backend(task, spec.http_target(&matches, port)?)
+                        })
+                        .collect(),
+                    matches,
+                }
             }));
         }
         sites

@@ -2,8 +2,8 @@
 
 use crate::{
     Backend, ClusterId, Node, NodeId, NodeName, Port, ProjectName, Readiness, Role, Route, Service,
-    ServiceId, ServiceName, ServiceSpec, Site, Slot, State, Task, TaskId, TaskState, Time, VolumeKey,
-    VolumeSpec, Wanted,
+    ServiceId, ServiceName, ServiceSpec, Site, Slot, State, Task, TaskId, TaskState, Time,
+    VolumeKey, VolumeSpec, Wanted,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};

@@ -511,7 +511,10 @@ fn a_host_and_path_belong_to_one_service() {
     let other = deploy("blog", &[("www", answers("a.example", "/blog"))]);
     assert!(matches!(log.apply(other), Outcome::Accepted { .. }));
     let again = deploy("shop", &[("web", answers("a.example", "/"))]);
-    assert!(matches!(log.apply(again), Outcome::Accepted { .. }), "its own do not stand in its way");
+    assert!(
+        matches!(log.apply(again), Outcome::Accepted { .. }),
+        "its own do not stand in its way"
+    );
 }
 
 #[test]

@@ -135,9 +135,8 @@ impl Current {
 
 fn local(picture: &Picture) -> impl Iterator<Item = ((TaskId, u16), (IpAddr, bool))> + '_ {
     let here = move |b: &&Backend| b.node == picture.node;
-    let place = |port: u16| {
-        move |b: &Backend| ((b.task, b.target.unwrap_or(port)), (b.address, b.serving))
-    };
+    let place =
+        |port: u16| move |b: &Backend| ((b.task, b.target.unwrap_or(port)), (b.address, b.serving));
     let ports = picture.routes.iter().map(|route| (&route.backends, route.port.target));
     let sites = picture.sites.iter().map(|site| (&site.backends, site.port));
     let all = ports.chain(sites);

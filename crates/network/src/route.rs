@@ -42,12 +42,7 @@ impl Served {
     }
 
     pub(crate) fn of(project: ProjectName, service: ServiceName) -> Self {
-        Self {
-            project,
-            service,
-            counters: Counters::default(),
-            table: Mutex::default(),
-        }
+        Self { project, service, counters: Counters::default(), table: Mutex::default() }
     }
 
     /// Whether it is the same service's, so that its counts go on.

@@ -53,7 +53,10 @@ async fn host_and_path_say_whose_a_request_is() {
     }
     let (status, answer) = get(port, "unknown.example", "/").await;
     assert_eq!(status, 404);
-    assert!(answer.contains("content-type: text/plain") && answer.contains("x-request-id: "), "{answer}");
+    assert!(
+        answer.contains("content-type: text/plain") && answer.contains("x-request-id: "),
+        "{answer}"
+    );
     assert!(answer.ends_with("404 no service answers for this host and path\n"), "{answer}");
 }
 
@@ -77,7 +80,10 @@ async fn a_replica_hears_of_the_client_what_the_edge_saw() {
     }
     let id = said("x-request-id").unwrap();
     assert!(id.len() == 32 && id != "mine", "{id}");
-    assert!(answer.contains(&format!("x-request-id: {id}")), "the client is told the same: {answer}");
+    assert!(
+        answer.contains(&format!("x-request-id: {id}")),
+        "the client is told the same: {answer}"
+    );
     assert!(!answer.contains("x-hop") && !answer.contains("timeout=5"), "{answer}");
 }
 
@@ -119,9 +125,11 @@ async fn a_request_that_may_be_repeated_is_sent_to_another_replica() {
     assert!((1..=4).contains(&seen.http.resent), "they are out after the first failure: {seen:?}");
     // One that may not be is answered, and sent once.
     edge.serve(sites(2, &[site("web", target, &[("shop.example", "/")], &serving(&[1]))]));
-    let post = "POST / HTTP/1.1\r\nhost: shop.example\r\nconnection: close\r\ncontent-length: 1\r\n\r\na";
+    let post =
+        "POST / HTTP/1.1\r\nhost: shop.example\r\nconnection: close\r\ncontent-length: 1\r\n\r\na";
     assert_eq!(status(&raw(port, post.as_bytes()).await), 502);
-    let put = "PUT / HTTP/1.1\r\nhost: shop.example\r\nconnection: close\r\ncontent-length: 1\r\n\r\na";
+    let put =
+        "PUT / HTTP/1.1\r\nhost: shop.example\r\nconnection: close\r\ncontent-length: 1\r\n\r\na";
     assert_eq!(status(&raw(port, put.as_bytes()).await), 502, "its body is gone");
     assert_eq!(status_of(&edge).http.resent, seen.http.resent);
     assert_eq!(status_of(&edge).http.failed, 2);
@@ -166,7 +174,10 @@ async fn without_a_replica_a_request_waits_and_is_then_refused() {
     edge.serve(sites(1, &[site("web", target, &[("shop.example", "/")], &[none])]));
     let (status, answer) = get(port, "shop.example", "/").await;
     assert_eq!(status, 503);
-    assert!(answer.contains("retry-after: 1") && answer.ends_with("503 no replica is available\n"), "{answer}");
+    assert!(
+        answer.contains("retry-after: 1") && answer.ends_with("503 no replica is available\n"),
+        "{answer}"
+    );
     assert_eq!(status_of(&edge).counts.unanswered, 1);
     let (edge, port, _folder) = edge_of(target, &[backend(1, 1, false)]).await;
     let waiting = tokio::spawn(async move { get(port, "shop.example", "/").await.0 });
@@ -400,8 +411,9 @@ async fn replicas_of_two_generations_answer_at_their_own_ports() {
     let _replicas = [Web::start(1, old), Web::start(2, new)];
     let older = Backend { target: Some(old), ..backend(1, 1, true) };
     let (_edge, port, _folder) = edge_of(new, &[older, backend(2, 1, true)]).await;
-    let mut answered = [get(port, "shop.example", "/").await.1, get(port, "shop.example", "/").await.1]
-        .map(|answer| answer.split("x-replica: ").nth(1).and_then(|rest| rest.chars().next()));
+    let mut answered =
+        [get(port, "shop.example", "/").await.1, get(port, "shop.example", "/").await.1]
+            .map(|answer| answer.split("x-replica: ").nth(1).and_then(|rest| rest.chars().next()));
     answered.sort_unstable();
     assert_eq!(answered, [Some('1'), Some('2')]);
 }

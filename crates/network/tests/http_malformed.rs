@@ -15,8 +15,16 @@ use web::*;
 type Case = (&'static str, &'static str, &'static [u16]);
 
 const MALFORMED: &[Case] = &[
-    ("2.2 a bare LF in the request line's middle", "GET /\n HTTP/1.1\r\nhost: shop.example\r\n\r\n", &[400]),
-    ("2.2 a bare CR in a header", "GET / HTTP/1.1\r\nhost: shop.example\r\nx: a\rb\r\n\r\n", &[400]),
+    (
+        "2.2 a bare LF in the request line's middle",
+        "GET /\n HTTP/1.1\r\nhost: shop.example\r\n\r\n",
+        &[400],
+    ),
+    (
+        "2.2 a bare CR in a header",
+        "GET / HTTP/1.1\r\nhost: shop.example\r\nx: a\rb\r\n\r\n",
+        &[400],
+    ),
     ("2.2 space before the first header", "GET / HTTP/1.1\r\n host: shop.example\r\n\r\n", &[400]),
     ("2.3 another major version", "GET / HTTP/3.0\r\nhost: shop.example\r\n\r\n", &[400, 505]),
     ("3 two spaces in the request line", "GET  / HTTP/1.1\r\nhost: shop.example\r\n\r\n", &[400]),
@@ -26,29 +34,97 @@ const MALFORMED: &[Case] = &[
     ("3.2 two Hosts", "GET / HTTP/1.1\r\nhost: shop.example\r\nhost: shop.example\r\n\r\n", &[400]),
     ("3.2 a Host that is none", "GET / HTTP/1.1\r\nhost: shop example\r\n\r\n", &[400]),
     ("3.2 a Host with a path", "GET / HTTP/1.1\r\nhost: shop.example/x\r\n\r\n", &[400]),
-    ("3.2.1 a path that does not begin with a slash", "GET x HTTP/1.1\r\nhost: shop.example\r\n\r\n", &[400]),
+    (
+        "3.2.1 a path that does not begin with a slash",
+        "GET x HTTP/1.1\r\nhost: shop.example\r\n\r\n",
+        &[400],
+    ),
     ("3.2.1 a broken percent-encoding", "GET /%zz HTTP/1.1\r\nhost: shop.example\r\n\r\n", &[400]),
-    ("3.2.2 user information", "GET http://a@shop.example/ HTTP/1.1\r\nhost: shop.example\r\n\r\n", &[400]),
+    (
+        "3.2.2 user information",
+        "GET http://a@shop.example/ HTTP/1.1\r\nhost: shop.example\r\n\r\n",
+        &[400],
+    ),
     ("3.2.3 CONNECT", "CONNECT shop.example:80 HTTP/1.1\r\nhost: shop.example\r\n\r\n", &[501]),
-    ("3.2.4 an asterisk for another method than OPTIONS", "GET * HTTP/1.1\r\nhost: shop.example\r\n\r\n", &[400]),
+    (
+        "3.2.4 an asterisk for another method than OPTIONS",
+        "GET * HTTP/1.1\r\nhost: shop.example\r\n\r\n",
+        &[400],
+    ),
     ("5.1 space before the colon", "GET / HTTP/1.1\r\nhost : shop.example\r\n\r\n", &[400]),
     ("5.1 a header without a name", "GET / HTTP/1.1\r\nhost: shop.example\r\n: x\r\n\r\n", &[400]),
     ("5.2 a folded header", "GET / HTTP/1.1\r\nhost: shop.example\r\nx: a\r\n b\r\n\r\n", &[400]),
     ("5.5 a NUL in a value", "GET / HTTP/1.1\r\nhost: shop.example\r\nx: a\0b\r\n\r\n", &[400]),
-    ("6.1 a coding that is not known", "POST / HTTP/1.1\r\nhost: shop.example\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n", &[501]),
-    ("6.1 chunked twice", "POST / HTTP/1.1\r\nhost: shop.example\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", &[400, 501]),
-    ("6.1 chunked is not last", "POST / HTTP/1.1\r\nhost: shop.example\r\ntransfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n", &[400]),
-    ("6.1 a coding in disguise", "POST / HTTP/1.1\r\nhost: shop.example\r\ntransfer-encoding: xchunked\r\n\r\n0\r\n\r\n", &[400, 501]),
-    ("6.1 a coding in HTTP/1.0", "POST / HTTP/1.0\r\nhost: shop.example\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", &[400]),
-    ("6.2 two lengths that differ", "POST / HTTP/1.1\r\nhost: shop.example\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab", &[400]),
-    ("6.2 a list of lengths", "POST / HTTP/1.1\r\nhost: shop.example\r\ncontent-length: 1, 2\r\n\r\nab", &[400]),
-    ("6.2 a negative length", "POST / HTTP/1.1\r\nhost: shop.example\r\ncontent-length: -1\r\n\r\n", &[400]),
-    ("6.2 a length with a sign", "POST / HTTP/1.1\r\nhost: shop.example\r\ncontent-length: +1\r\n\r\na", &[400]),
-    ("6.2 a length that is too large for any number", "POST / HTTP/1.1\r\nhost: shop.example\r\ncontent-length: 99999999999999999999\r\n\r\n", &[400]),
-    ("7.1 a chunk size that is no number", "POST / HTTP/1.1\r\nhost: shop.example\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\nabc\r\n0\r\n\r\n", &[400]),
-    ("7.1 a chunk size that overflows", "POST / HTTP/1.1\r\nhost: shop.example\r\ntransfer-encoding: chunked\r\n\r\nfffffffffffffffff\r\nabc\r\n0\r\n\r\n", &[400]),
-    ("7.1 a chunk longer than its size", "POST / HTTP/1.1\r\nhost: shop.example\r\ntransfer-encoding: chunked\r\n\r\n2\r\nabc\r\n0\r\n\r\n", &[400]),
-    ("7.1 a chunk size with a sign", "POST / HTTP/1.1\r\nhost: shop.example\r\ntransfer-encoding: chunked\r\n\r\n+2\r\nab\r\n0\r\n\r\n", &[400]),
+    (
+        "6.1 a coding that is not known",
+        "POST / HTTP/1.1\r\nhost: shop.example\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        &[501],
+    ),
+    (
+        "6.1 chunked twice",
+        "POST / HTTP/1.1\r\nhost: shop.example\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        &[400, 501],
+    ),
+    (
+        "6.1 chunked is not last",
+        "POST / HTTP/1.1\r\nhost: shop.example\r\ntransfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+        &[400],
+    ),
+    (
+        "6.1 a coding in disguise",
+        "POST / HTTP/1.1\r\nhost: shop.example\r\ntransfer-encoding: xchunked\r\n\r\n0\r\n\r\n",
+        &[400, 501],
+    ),
+    (
+        "6.1 a coding in HTTP/1.0",
+        "POST / HTTP/1.0\r\nhost: shop.example\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        &[400],
+    ),
+    (
+        "6.2 two lengths that differ",
+        "POST / HTTP/1.1\r\nhost: shop.example\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab",
+        &[400],
+    ),
+    (
+        "6.2 a list of lengths",
+        "POST / HTTP/1.1\r\nhost: shop.example\r\ncontent-length: 1, 2\r\n\r\nab",
+        &[400],
+    ),
+    (
+        "6.2 a negative length",
+        "POST / HTTP/1.1\r\nhost: shop.example\r\ncontent-length: -1\r\n\r\n",
+        &[400],
+    ),
+    (
+        "6.2 a length with a sign",
+        "POST / HTTP/1.1\r\nhost: shop.example\r\ncontent-length: +1\r\n\r\na",
+        &[400],
+    ),
+    (
+        "6.2 a length that is too large for any number",
+        "POST / HTTP/1.1\r\nhost: shop.example\r\ncontent-length: 99999999999999999999\r\n\r\n",
+        &[400],
+    ),
+    (
+        "7.1 a chunk size that is no number",
+        "POST / HTTP/1.1\r\nhost: shop.example\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\nabc\r\n0\r\n\r\n",
+        &[400],
+    ),
+    (
+        "7.1 a chunk size that overflows",
+        "POST / HTTP/1.1\r\nhost: shop.example\r\ntransfer-encoding: chunked\r\n\r\nfffffffffffffffff\r\nabc\r\n0\r\n\r\n",
+        &[400],
+    ),
+    (
+        "7.1 a chunk longer than its size",
+        "POST / HTTP/1.1\r\nhost: shop.example\r\ntransfer-encoding: chunked\r\n\r\n2\r\nabc\r\n0\r\n\r\n",
+        &[400],
+    ),
+    (
+        "7.1 a chunk size with a sign",
+        "POST / HTTP/1.1\r\nhost: shop.example\r\ntransfer-encoding: chunked\r\n\r\n+2\r\nab\r\n0\r\n\r\n",
+        &[400],
+    ),
     ("9110 9.3.8 TRACE", "TRACE / HTTP/1.1\r\nhost: shop.example\r\n\r\n", &[501]),
 ];
 

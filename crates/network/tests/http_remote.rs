@@ -24,7 +24,8 @@ fn picture_of(node: u64, index: u64, target: u16, nodes: &[(u64, SocketAddr)]) -
 async fn a_replica_of_another_node_answers_through_its_edge() {
     let target = free_port();
     let replica = Web::start(1, target);
-    let (near, port, _folder) = edge_with(|config| config.give_up = Duration::from_millis(100)).await;
+    let (near, port, _folder) =
+        edge_with(|config| config.give_up = Duration::from_millis(100)).await;
     let (far, _, _far_folder) = edge_with(|_| {}).await;
     let nodes = [(1, near.address()), (2, far.address())];
     near.serve(picture_of(1, 1, target, &nodes));
@@ -55,9 +56,6 @@ async fn what_is_not_listed_is_not_reached() {
     far.serve(picture_of(2, 1, other, &nodes));
     assert_eq!(get(port, "shop.example", "/").await.0, 503);
     far.serve(picture_of(2, 2, target, &nodes));
-    until("the right port is reached", || {
-        far.status().index == 2
-    })
-    .await;
+    until("the right port is reached", || far.status().index == 2).await;
     assert_eq!(get(port, "shop.example", "/").await.0, 200);
 }

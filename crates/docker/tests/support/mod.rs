@@ -146,7 +146,7 @@ impl Rig {
             node: NodeId(1),
             tasks: self.view.clone(),
             routes: Arc::default(),
-        sites: Arc::default(),
+            sites: Arc::default(),
             nodes: Arc::default(),
             condemned: self.condemned.clone(),
         };

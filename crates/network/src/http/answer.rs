@@ -1,7 +1,7 @@
 //! One request, from its head to that of its response.
 
 use crate::core::{Core, Slot};
-use crate::counters::{count, Open};
+use crate::counters::{Open, count};
 use crate::http::body::{Answered, Carried, Rest, Sent};
 use crate::http::forward::{Failure, Reply, forward};
 use crate::http::headers::{self, Told};
@@ -90,8 +90,12 @@ fn ask(
     let target = target(&head).map_err(|why| Refused(StatusCode::BAD_REQUEST, why))?;
     understood(&head)?;
     let site = core.http.site(&target);
-    let site = site.ok_or(Refused(StatusCode::NOT_FOUND, "no service answers for this host and path"))?;
-    let grpc = head.headers.get(CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(b"application/grpc"));
+    let site =
+        site.ok_or(Refused(StatusCode::NOT_FOUND, "no service answers for this host and path"))?;
+    let grpc = head
+        .headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|t| t.as_bytes().starts_with(b"application/grpc"));
     let wire = if head.version == Version::HTTP_2 && grpc { Wire::Two } else { Wire::One };
     let told = Told { client: client.address, secure: client.secure, host: &target.authority, id };
     headers::outgoing(&mut head.headers, &told, websocket.is_some());
@@ -188,7 +192,9 @@ fn text(refused: Refused, id: &HeaderValue) -> Response<Answered> {
     if status == StatusCode::SERVICE_UNAVAILABLE {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
-    if [StatusCode::BAD_REQUEST, StatusCode::REQUEST_TIMEOUT, StatusCode::NOT_IMPLEMENTED].contains(&status) {
+    if [StatusCode::BAD_REQUEST, StatusCode::REQUEST_TIMEOUT, StatusCode::NOT_IMPLEMENTED]
+        .contains(&status)
+    {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response

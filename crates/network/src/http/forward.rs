@@ -6,12 +6,14 @@
 
 use crate::carry::missed;
 use crate::core::Core;
+use crate::counters::count;
 use crate::dial::{Miss, Reached, reach};
 use crate::http::body::{BodyError, Sent};
 use crate::http::pool::{Key, Line, Sender, Unsent, Wire};
 use crate::http::table::Site;
-use crate::limits::{ANSWER, ANSWER_AGAIN, HTTP_ATTEMPTS, HTTP_HEAD_BYTES, HTTP_HEADERS, HTTP_RESENDS, ROUND};
-use crate::counters::count;
+use crate::limits::{
+    ANSWER, ANSWER_AGAIN, HTTP_ATTEMPTS, HTTP_HEAD_BYTES, HTTP_HEADERS, HTTP_RESENDS, ROUND,
+};
 use crate::route::{Target, Ticket};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
@@ -152,7 +154,8 @@ async fn place(
             Ok(line) => {
                 ticket.answered();
                 if let Sender::Two(sender) = &line.sender {
-                    let copy = Line { sender: Sender::Two(sender.clone()), link: line.link.clone() };
+                    let copy =
+                        Line { sender: Sender::Two(sender.clone()), link: line.link.clone() };
                     core.lanes[lane].pool.put(key, copy, now);
                 }
                 return Placed { ticket, target, key, line, used: false };
@@ -176,9 +179,9 @@ async fn speak(core: &Core, lane: usize, reached: Reached, wire: Wire) -> Result
             let mut builder = http1::Builder::new();
             builder.max_headers(HTTP_HEADERS).max_buf_size(HTTP_HEAD_BYTES);
             let (sender, connection) = builder.handshake(io).await.map_err(|e| e.to_string())?;
-            handle.spawn(async move {
-                given_up.run_until_cancelled(connection.with_upgrades()).await
-            });
+            handle.spawn(
+                async move { given_up.run_until_cancelled(connection.with_upgrades()).await },
+            );
             Sender::One(sender)
         }
         Wire::Two => {

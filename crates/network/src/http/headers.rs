@@ -47,7 +47,8 @@ pub(crate) fn outgoing(headers: &mut HeaderMap, told: &Told<'_>, websocket: bool
     strip(headers);
     headers.remove(EXPECT);
     headers.remove(FORWARDED);
-    let forged: Vec<HeaderName> = headers.keys().filter(|name| speaks_of_client(name)).cloned().collect();
+    let forged: Vec<HeaderName> =
+        headers.keys().filter(|name| speaks_of_client(name)).cloned().collect();
     for name in forged {
         headers.remove(name);
     }
@@ -85,7 +86,9 @@ pub(crate) fn incoming(headers: &mut HeaderMap, id: &HeaderValue, websocket: boo
 /// would carry requests past the router.
 pub(crate) fn wants_websocket(headers: &HeaderMap) -> bool {
     headers.get_all(CONNECTION).iter().any(|value| lists(value, "upgrade"))
-        && headers.get(UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+        && headers
+            .get(UPGRADE)
+            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
 fn strip(headers: &mut HeaderMap) {

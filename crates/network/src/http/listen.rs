@@ -56,7 +56,8 @@ impl Entrances {
 /// TLS with whoever comes, without asking who it is: HTTP/2 or HTTP/1.1 by ALPN (RFC 7301).
 fn acceptor(certificates: &Arc<dyn ResolvesServerCert>) -> Option<TlsAcceptor> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config =
+        ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let mut config =
         config.ok()?.with_no_client_auth().with_cert_resolver(Arc::clone(certificates));
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];

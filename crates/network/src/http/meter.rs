@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Upper bounds of the latency histogram, in milliseconds; what takes longer is counted in one bucket more.
-pub const LATENCY_BOUNDS: [u64; 12] =
-    [1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 10_000];
+pub const LATENCY_BOUNDS: [u64; 12] = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 10_000];
 
 /// Live counters of one site.
 #[derive(Debug, Default)]
@@ -65,7 +64,13 @@ mod tests {
     fn responses_fall_into_their_class_and_bucket() {
         let meter = Meter::default();
         let millis = Duration::from_millis;
-        for (status, took) in [(200, millis(0)), (204, millis(1)), (301, millis(2)), (404, millis(3)), (503, millis(60_000))] {
+        for (status, took) in [
+            (200, millis(0)),
+            (204, millis(1)),
+            (301, millis(2)),
+            (404, millis(3)),
+            (503, millis(60_000)),
+        ] {
             meter.answered(status, took);
         }
         let counts = meter.counts();

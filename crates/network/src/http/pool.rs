@@ -48,7 +48,10 @@ pub(crate) enum Unsent {
 }
 
 impl Sender {
-    pub(crate) async fn send(&mut self, request: Request<Sent>) -> Result<Response<Incoming>, Unsent> {
+    pub(crate) async fn send(
+        &mut self,
+        request: Request<Sent>,
+    ) -> Result<Response<Incoming>, Unsent> {
         let sent = match self {
             Self::One(sender) => sender.try_send_request(request).await,
             Self::Two(sender) => sender.try_send_request(request).await,

@@ -39,9 +39,9 @@ impl Router {
     /// segments (RFC 3986 §6.2.2). `None` when no rule fits.
     pub fn route(&self, host: Option<&str>, path: &str) -> Option<usize> {
         let exact = host.and_then(|host| self.exact.get(host));
-        let names = host.into_iter().flat_map(|host| {
-            host.match_indices('.').map(|(dot, _)| &host[dot + 1..])
-        });
+        let names = host
+            .into_iter()
+            .flat_map(|host| host.match_indices('.').map(|(dot, _)| &host[dot + 1..]));
         let under = names.filter_map(|name| self.under.get(name));
         exact.into_iter().chain(under).chain([&self.any]).find_map(|paths| {
             paths.iter().find(|(prefix, _)| leads(prefix, path)).map(|(_, whose)| *whose)

@@ -4,9 +4,8 @@ use crate::core::Core;
 use crate::http::answer::{Client, answer};
 use crate::http::pace::{Pace, Paced};
 use crate::limits::{
-    HTTP_FAREWELL,
-    HTTP_HEADERS, HTTP_HEAD_BYTES, HTTP_PING, HTTP_PING_ANSWER, HTTP_STREAMS, HTTP_STREAM_WINDOW,
-    HTTP_WINDOW,
+    HTTP_FAREWELL, HTTP_HEAD_BYTES, HTTP_HEADERS, HTTP_PING, HTTP_PING_ANSWER, HTTP_STREAM_WINDOW,
+    HTTP_STREAMS, HTTP_WINDOW,
 };
 use hyper::Request;
 use hyper::body::Incoming;

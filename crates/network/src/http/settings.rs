@@ -1,8 +1,6 @@
 //! How HTTP is answered, as the one who starts an edge says it.
 
-use crate::limits::{
-    HTTP_BODY_PAUSE, HTTP_HEAD, HTTP_IDLE, HTTP_ANSWER, HTTP_UNREAD,
-};
+use crate::limits::{HTTP_ANSWER, HTTP_BODY_PAUSE, HTTP_HEAD, HTTP_IDLE, HTTP_UNREAD};
 use crate::picture::Bind;
 use model::limits::{HTTP_PORT, HTTPS_PORT};
 use rustls::server::ResolvesServerCert;

@@ -69,7 +69,11 @@ impl Http {
             let kept = known.remove(&(&site.project, &site.service, site.port)).map(Arc::clone);
             let kept = kept.unwrap_or_else(|| {
                 let served = Served::of(site.project.clone(), site.service.clone());
-                Arc::new(Site { port: site.port, served: Arc::new(served), meter: Meter::default() })
+                Arc::new(Site {
+                    port: site.port,
+                    served: Arc::new(served),
+                    meter: Meter::default(),
+                })
             });
             kept.served.set_backends(&site.backends, site.port);
             sites.push(kept);

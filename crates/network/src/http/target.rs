@@ -126,7 +126,11 @@ mod tests {
     use super::*;
     use hyper::Request;
 
-    fn read(version: Version, uri: &str, hosts: &[&str]) -> Result<(Option<String>, String), &'static str> {
+    fn read(
+        version: Version,
+        uri: &str,
+        hosts: &[&str],
+    ) -> Result<(Option<String>, String), &'static str> {
         let mut request = Request::builder().version(version).uri(uri);
         for host in hosts {
             request = request.header(HOST, *host);

@@ -2,12 +2,12 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use crate::support::{self, SOON, address, connect, task};
+use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper::{HeaderMap, Request, Response, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use http_body_util::{BodyExt, Full};
 use model::{Backend, HttpMatch, NodeId, Site};
 use network::{Config, Edge, Picture};
 use std::net::SocketAddr;
@@ -49,7 +49,8 @@ impl Web {
 
     pub(crate) fn slow(n: u64, port: u16, slow: Duration) -> Self {
         let listener = listen(n, port);
-        let (heard, connections) = (Arc::<Mutex<Vec<Heard>>>::default(), Arc::<AtomicUsize>::default());
+        let (heard, connections) =
+            (Arc::<Mutex<Vec<Heard>>>::default(), Arc::<AtomicUsize>::default());
         let (hears, counts) = (Arc::clone(&heard), Arc::clone(&connections));
         let server = tokio::spawn(async move {
             let mut open = JoinSet::new();
@@ -60,7 +61,8 @@ impl Web {
                 open.spawn(async move {
                     let service = service_fn(|request| reply(n, slow, Arc::clone(&hears), request));
                     let builder = auto::Builder::new(TokioExecutor::new());
-                    let _ = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).await;
+                    let _ =
+                        builder.serve_connection_with_upgrades(TokioIo::new(stream), service).await;
                 });
             }
         });
@@ -107,7 +109,8 @@ async fn reply(
     let body = request.into_body().collect().await?.to_bytes();
     heard.lock().unwrap().push(Heard { version, line: line.clone(), headers, body });
     tokio::time::sleep(slow).await;
-    let response = Response::builder().header("x-replica", n).header("connection", "keep-alive, x-hop");
+    let response =
+        Response::builder().header("x-replica", n).header("connection", "keep-alive, x-hop");
     let response = response.header("x-hop", "1").header("keep-alive", "timeout=5");
     Ok(response.body(Full::from(format!("{n} {line}"))).unwrap())
 }
