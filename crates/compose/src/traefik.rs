@@ -147,6 +147,10 @@ fn port(
         })
         .collect();
     let named = labels.get(&format!("{ROUTERS}{router}.service")).map(|(name, _)| name.as_str());
+    let named = named.map(|name| name.strip_suffix("@docker").unwrap_or(name));
+    if let Some(name) = named.filter(|name| name.contains('@')) {
+        return Err(format!("its requests are for `{}`, which is not here", shown(name)));
+    }
     let value = match named {
         Some(name) => said.get(name).copied(),
         None if said.len() == 1 => said.values().next().copied(),

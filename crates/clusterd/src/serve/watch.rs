@@ -78,10 +78,12 @@ async fn confirm(
     Ok(())
 }
 
-/// Whether a node would do anything different.
+/// Whether a node would do anything different. Names every field, so that none that is new is forgotten.
 fn differs(last: &View, fresh: &View) -> bool {
-    last.tasks != fresh.tasks
-        || last.condemned != fresh.condemned
-        || last.routes != fresh.routes
-        || last.nodes != fresh.nodes
+    let View { cluster: _, index: _, now: _, node: _, tasks, routes, sites, nodes, condemned } = fresh;
+    last.tasks != *tasks
+        || last.condemned != *condemned
+        || last.routes != *routes
+        || last.sites != *sites
+        || last.nodes != *nodes
 }
