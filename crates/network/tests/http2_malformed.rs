@@ -62,18 +62,29 @@ fn request(all: &[(&str, &str)]) -> Vec<u8> {
 
 fn cases() -> Vec<(&'static str, Vec<u8>)> {
     let head = fields(&GET);
-    let post = [(":method", "POST"), (":scheme", "http"), (":path", "/"), (":authority", "shop.example")];
+    let post =
+        [(":method", "POST"), (":scheme", "http"), (":path", "/"), (":authority", "shop.example")];
     let long: Vec<_> = post.iter().copied().chain([("content-length", "5")]).collect();
-    let short = [frame(HEADERS, END_HEADERS, 1, &fields(&long)), frame(DATA, END_STREAM, 1, b"abc")];
+    let short =
+        [frame(HEADERS, END_HEADERS, 1, &fields(&long)), frame(DATA, END_STREAM, 1, b"abc")];
     let between = [frame(HEADERS, END_STREAM, 1, &head), frame(PING, 0, 0, &[0; 8])];
     vec![
         ("4.2 a frame larger than allowed", frame(HEADERS, END_HEADERS, 1, &[0; 20_000])),
-        ("4.3 fields that cannot be decoded", frame(HEADERS, END_STREAM | END_HEADERS, 1, &[0xff; 8])),
+        (
+            "4.3 fields that cannot be decoded",
+            frame(HEADERS, END_STREAM | END_HEADERS, 1, &[0xff; 8]),
+        ),
         ("5.1 DATA on an idle stream", frame(DATA, END_STREAM, 1, b"abc")),
-        ("5.1.1 a client's stream with an even number", frame(HEADERS, END_STREAM | END_HEADERS, 2, &head)),
+        (
+            "5.1.1 a client's stream with an even number",
+            frame(HEADERS, END_STREAM | END_HEADERS, 2, &head),
+        ),
         ("6.1 DATA on no stream", frame(DATA, 0, 0, b"abc")),
         ("6.2 HEADERS on no stream", frame(HEADERS, END_STREAM | END_HEADERS, 0, &head)),
-        ("6.2 more padding than frame", frame(HEADERS, PADDED | END_STREAM | END_HEADERS, 1, &[200, 0])),
+        (
+            "6.2 more padding than frame",
+            frame(HEADERS, PADDED | END_STREAM | END_HEADERS, 1, &[200, 0]),
+        ),
         ("6.2 another frame within a head", between.concat()),
         ("6.5 SETTINGS of a broken length", frame(SETTINGS, 0, 0, &[0; 5])),
         ("6.5 an ACK with a payload", frame(SETTINGS, ACK, 0, &[0; 6])),
@@ -89,7 +100,10 @@ fn cases() -> Vec<(&'static str, Vec<u8>)> {
         ("8.2.2 connection", get_with(&[("connection", "close")])),
         ("8.2.2 transfer-encoding", get_with(&[("transfer-encoding", "chunked")])),
         ("8.2.2 TE other than trailers", get_with(&[("te", "gzip")])),
-        ("8.3 a pseudo-header after a header", request(&[GET[0], GET[1], ("x", "1"), GET[2], GET[3]])),
+        (
+            "8.3 a pseudo-header after a header",
+            request(&[GET[0], GET[1], ("x", "1"), GET[2], GET[3]]),
+        ),
         ("8.3 an unknown pseudo-header", get_with(&[(":mine", "1")])),
         ("8.3 a response's pseudo-header", get_with(&[(":status", "200")])),
         ("8.3.1 no path", request(&[GET[0], GET[1], GET[3]])),
@@ -97,7 +111,10 @@ fn cases() -> Vec<(&'static str, Vec<u8>)> {
         ("8.3.1 two paths", get_with(&[(":path", "/other")])),
         ("8.3.1 no method", request(&GET[1..])),
         ("8.3.1 another Host", get_with(&[("host", "other.example")])),
-        ("8.3.1 user information", request(&[GET[0], GET[1], GET[2], (":authority", "a@shop.example")])),
+        (
+            "8.3.1 user information",
+            request(&[GET[0], GET[1], GET[2], (":authority", "a@shop.example")]),
+        ),
     ]
 }
 

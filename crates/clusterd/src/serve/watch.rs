@@ -80,7 +80,8 @@ async fn confirm(
 
 /// Whether a node would do anything different. Names every field, so that none that is new is forgotten.
 fn differs(last: &View, fresh: &View) -> bool {
-    let View { cluster: _, index: _, now: _, node: _, tasks, routes, sites, nodes, condemned } = fresh;
+    let View { cluster: _, index: _, now: _, node: _, tasks, routes, sites, nodes, condemned } =
+        fresh;
     last.tasks != *tasks
         || last.condemned != *condemned
         || last.routes != *routes
