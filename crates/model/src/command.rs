@@ -509,23 +509,12 @@ impl fmt::Display for Refusal {
                 f,
                 "somebody else changed {project} meanwhile (generation {is}, you saw {seen}); look again and repeat"
             ),
-            Self::PortTaken { port, wanted_by, taken_by } => {
-                write!(
-                    f,
-                    "port {port}, which {wanted_by} publishes, is published by {taken_by} already"
-                )
-            }
+            Self::PortTaken { port, wanted_by, taken_by } => twice(f, *port, wanted_by, taken_by),
             Self::PortReserved { port, wanted_by } => {
                 write!(f, "port {port}, which {wanted_by} publishes, is reserved; choose another")
             }
-            Self::HttpTaken { rule, wanted_by, taken_by } => write!(
-                f,
-                "requests for {rule}, which {wanted_by} is to answer, are answered by {taken_by} already; give one of the two another host or path"
-            ),
-            Self::HttpPort { port, published_by, routed } => write!(
-                f,
-                "port {port}, which {published_by} publishes, is shared by the services that are reached by host and path, such as {routed}; publish another port, or give that service `x-cluster: {{http: []}}`"
-            ),
+            Self::HttpTaken { rule, wanted_by, taken_by } => answered(f, rule, wanted_by, taken_by),
+            Self::HttpPort { port, published_by, routed } => shared(f, *port, published_by, routed),
             Self::NoDependency { service, on } => lacks(f, service, on),
             Self::SharesApart { one, other } => apart(f, one, other),
             Self::DependencyCycle(services) => circle(f, services),
@@ -553,6 +542,24 @@ impl fmt::Display for Refusal {
             ),
         }
     }
+}
+
+fn twice(f: &mut fmt::Formatter<'_>, port: u16, wanted_by: &str, taken_by: &str) -> fmt::Result {
+    write!(f, "port {port}, which {wanted_by} publishes, is published by {taken_by} already")
+}
+
+fn answered(f: &mut fmt::Formatter<'_>, rule: &str, by: &str, taken_by: &str) -> fmt::Result {
+    write!(
+        f,
+        "requests for {rule}, which {by} is to answer, are answered by {taken_by} already; give one of the two another host or path"
+    )
+}
+
+fn shared(f: &mut fmt::Formatter<'_>, port: u16, by: &str, routed: &str) -> fmt::Result {
+    write!(
+        f,
+        "port {port}, which {by} publishes, is shared by the services that are reached by host and path, such as {routed}; publish another port, or give that service `x-cluster: {{http: []}}`"
+    )
 }
 
 fn lacks(f: &mut fmt::Formatter<'_>, service: &ServiceName, on: &ServiceName) -> fmt::Result {
