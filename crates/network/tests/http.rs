@@ -248,7 +248,7 @@ async fn a_websocket_is_carried() {
     let head = response(&mut client).await;
     assert!(status(&head) == 101 && head.contains("upgrade: websocket"), "{head}");
     support::echo(&mut client, b"hello").await;
-    support::echo(&mut client, &[7; 100_000]).await;
+    support::echo(&mut client, &vec![7; 100_000]).await;
     let now = status_of(&edge);
     assert_eq!((now.counts.open, now.http.classes[0]), (1, 1));
     drop(client);

@@ -31,6 +31,7 @@ pub(crate) struct Client {
 }
 
 /// A refusal of the edge's own: a status, and a line that says why.
+#[derive(Clone, Copy)]
 struct Refused(StatusCode, &'static str);
 
 /// A request on its way.
