@@ -1,6 +1,7 @@
 //! The ingress: requests a second through it, against none and against `HAProxy` in TCP mode, and the
 //! processor time that each costs. Everything on loopback, every program with its default threads: one small
-//! backend, behind it `HAProxy`, one edge, two edges in the clear, and two edges with mutual TLS.
+//! backend, behind it `HAProxy`, one edge, two edges in the clear, and two edges with mutual TLS; and, where each
+//! request is looked at, `HAProxy` in HTTP mode, nginx, and one edge.
 //!
 //! `proxies.rs` is what runs in the child processes.
 
@@ -15,6 +16,8 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 const BACKEND: u16 = 23_900;
+/// One edge that answers requests over HTTP.
+const REQUESTS: &str = "one edge, HTTP";
 const ROUNDS: usize = 3;
 const SECONDS: u32 = 5;
 
@@ -70,20 +73,34 @@ fn bench() -> anyhow::Result<()> {
 fn ways(folder: &Path) -> anyhow::Result<Vec<Way>> {
     let mut ways = vec![Way::new("direct", BACKEND, None)];
     if let Some(program) = installed("haproxy") {
-        let config = folder.join("haproxy.cfg");
-        let port = BACKEND + 1;
-        std::fs::write(&config, proxies::haproxy(port, BACKEND))?;
-        let mut command = Command::new(program);
-        command.arg("-db").arg("-f").arg(&config);
-        let child = spawn(&mut command, &folder.join("haproxy.log"))?;
-        ways.push(Way::new("HAProxy", port, Some(child)));
+        for (name, mode, port) in
+            [("HAProxy", "tcp", BACKEND + 1), ("HAProxy HTTP", "http", BACKEND + 5)]
+        {
+            let config = folder.join(format!("haproxy-{mode}.cfg"));
+            std::fs::write(&config, proxies::haproxy(mode, port, BACKEND))?;
+            let mut command = Command::new(&program);
+            command.arg("-db").arg("-f").arg(&config);
+            let child = spawn(&mut command, &folder.join(format!("haproxy-{mode}.log")))?;
+            ways.push(Way::new(name, port, Some(child)));
+        }
     } else {
         say("HAProxy is not installed (Debian: apt-get install haproxy): it is left out");
+    }
+    if let Some(program) = installed("nginx") {
+        let (config, port) = (folder.join("nginx.conf"), BACKEND + 6);
+        std::fs::write(&config, proxies::nginx(port, BACKEND, folder))?;
+        let mut command = Command::new(program);
+        command.arg("-c").arg(&config);
+        let child = spawn(&mut command, &folder.join("nginx.log"))?;
+        ways.push(Way::new("nginx", port, Some(child)));
+    } else {
+        say("nginx is not installed (Debian: apt-get install nginx-light): it is left out");
     }
     for (name, how, port) in [
         ("one edge", "one", BACKEND + 2),
         ("two edges, plain", "plain", BACKEND + 3),
         ("two edges, TLS", "tls", BACKEND + 4),
+        (REQUESTS, "http", BACKEND + 7),
     ] {
         let edges = folder.join(how);
         std::fs::create_dir(&edges)?;
@@ -136,14 +153,18 @@ fn report(ways: &[Way]) {
     let find = |name: &str| ways.iter().find(|way| way.name == name);
     let direct = median(&find("direct").expect("it is always measured").rates);
     let share = |way: &Way| median(&way.rates) / direct;
-    let proxy = find("HAProxy");
     let mut table = Table::default();
     table.row("direct", direct, "/s", None, &Aim::None);
-    for way in ways.iter().filter(|way| !["direct", "HAProxy"].contains(&way.name)) {
-        let aim = if way.name == "one edge" { Aim::RatioAtLeast(1.0) } else { Aim::None };
-        let other = proxy.map(|proxy| (share(proxy), "HAProxy"));
+    let others = ["direct", "HAProxy", "HAProxy HTTP"];
+    for way in ways.iter().filter(|way| !others.contains(&way.name)) {
+        let ours = ["one edge", REQUESTS].contains(&way.name);
+        let aim = if ours { Aim::RatioAtLeast(1.0) } else { Aim::None };
+        // Requests are held against what looks at requests, connections against what does not.
+        let peer = if [REQUESTS, "nginx"].contains(&way.name) { "HAProxy HTTP" } else { "HAProxy" };
+        let proxy = find(peer);
+        let other = proxy.map(|proxy| (share(proxy), peer));
         table.row(&format!("{}, share of direct", way.name), share(way), "", other, &aim);
-        let other = proxy.map(|proxy| (median(&proxy.costs), "HAProxy"));
+        let other = proxy.map(|proxy| (median(&proxy.costs), peer));
         let what = format!("{}, processor time of a request", way.name);
         table.row(&what, median(&way.costs), "us", other, &Aim::None);
     }

@@ -2,8 +2,10 @@
 
 use crate::BACKEND;
 use crate::authority::Authority;
-use model::{Backend, ClusterId, NodeId, Port, PortMode, Protocol, Readiness, Route, TaskId};
-use network::{Config, Edge, PeerEdge, Picture, Security};
+use model::{
+    Backend, ClusterId, HttpMatch, NodeId, Port, PortMode, Protocol, Readiness, Route, Site, TaskId,
+};
+use network::{Bind, Config, Edge, PeerEdge, Picture, Security};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
@@ -14,11 +16,23 @@ const REPLY: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\nhello world\
 /// Where the second edge would publish the same port: an address that nobody asks.
 const ASIDE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
-/// `HAProxy`, passing connections on as they are, otherwise with its defaults.
-pub(crate) fn haproxy(port: u16, backend: u16) -> String {
+/// `HAProxy`, passing connections on as they are (`tcp`), or requests each for itself (`http`), otherwise with its
+/// defaults.
+pub(crate) fn haproxy(mode: &str, port: u16, backend: u16) -> String {
     format!(
-        "defaults\n  mode tcp\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n\
+        "defaults\n  mode {mode}\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n\
          listen web\n  bind 127.0.0.1:{port}\n  server one 127.0.0.1:{backend}\n"
+    )
+}
+
+/// nginx, passing requests on over connections that it keeps, and writing no log, otherwise with its defaults.
+pub(crate) fn nginx(port: u16, backend: u16, folder: &Path) -> String {
+    let folder = folder.display();
+    format!(
+        "daemon off; worker_processes auto; pid {folder}/nginx.pid; error_log {folder}/nginx.err;\n\
+         events {{}}\nhttp {{\n  access_log off;\n  upstream web {{ server 127.0.0.1:{backend}; keepalive 32; }}\n  \
+         server {{\n    listen 127.0.0.1:{port};\n    location / {{\n      proxy_pass http://web;\n      \
+         proxy_http_version 1.1;\n      proxy_set_header Connection \"\";\n    }}\n  }}\n}}\n"
     )
 }
 
@@ -40,16 +54,19 @@ pub(crate) async fn backend(port: &str) -> anyhow::Result<()> {
     }
 }
 
-/// One edge with the replica beside it (`one`), or two, with the replica beside the second (`plain`, `tls`).
+/// One edge with the replica beside it (`one`; `http` for one that answers requests), or two, with the replica beside the second (`plain`, `tls`).
 #[tokio::main]
 pub(crate) async fn edges(how: &str, port: &str, folder: &Path) -> anyhow::Result<()> {
     let port = port.parse()?;
     let authority = Authority::new(cluster());
     let security = |node| if how == "tls" { authority.tls(node) } else { Security::Plain };
-    let near = edge(folder, "near", security(1)).await?;
-    let far = edge(folder, "far", security(2)).await?;
+    let near = edge(folder, "near", security(1), port).await?;
+    let far = edge(folder, "far", security(2), port).await?;
     let nodes = [(1, near.address()), (2, far.address())];
-    if how == "one" {
+    if how == "http" {
+        let published = picture(1, port, 1, Ipv4Addr::LOCALHOST.into(), &nodes);
+        near.serve(requests(published));
+    } else if how == "one" {
         near.serve(picture(1, port, 1, Ipv4Addr::LOCALHOST.into(), &nodes));
     } else {
         far.serve(picture(2, port, 2, ASIDE.into(), &nodes));
@@ -58,11 +75,25 @@ pub(crate) async fn edges(how: &str, port: &str, folder: &Path) -> anyhow::Resul
     std::future::pending().await
 }
 
-async fn edge(folder: &Path, name: &str, security: Security) -> anyhow::Result<Edge> {
+async fn edge(folder: &Path, name: &str, security: Security, port: u16) -> anyhow::Result<Edge> {
     let folder = folder.join(name);
     std::fs::create_dir(&folder)?;
-    let config = Config::new((Ipv4Addr::LOCALHOST, 0).into(), &folder, security);
+    let mut config = Config::new((Ipv4Addr::LOCALHOST, 0).into(), &folder, security);
+    config.http.plain = Bind { port, address: Some(Ipv4Addr::LOCALHOST.into()) };
     Ok(Edge::start(config).await?)
+}
+
+/// The same replica, reached by requests of any host and path instead of by a published port.
+fn requests(picture: Picture) -> Picture {
+    let route = &picture.routes[0];
+    let site = Site {
+        project: route.project.clone(),
+        service: route.service.clone(),
+        port: BACKEND,
+        matches: vec![HttpMatch { host: None, path: "/".into() }],
+        backends: route.backends.clone(),
+    };
+    Picture { routes: Arc::default(), sites: Arc::new(vec![site]), ..picture }
 }
 
 fn cluster() -> ClusterId {
@@ -107,6 +138,7 @@ fn picture(
         node: NodeId(node),
         index: 1,
         routes: Arc::new(vec![route]),
+        sites: Arc::default(),
         nodes: nodes.iter().map(peer).collect(),
         mesh: None,
         resolvers: Default::default(),

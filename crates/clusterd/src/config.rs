@@ -68,17 +68,47 @@ impl Default for Keep {
     }
 }
 
-/// How published ports are served.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+/// How published ports, and requests over HTTP, are served.
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Ingress {
     /// Hand connections to other nodes without TLS; for trusted networks only. The same on all nodes.
     pub(crate) plain: bool,
+    /// Where requests over HTTP are answered for the services that have rules for them, while there are any.
+    pub(crate) http: SocketAddr,
+    /// The same over TLS, where there are certificates.
+    pub(crate) https: SocketAddr,
+    /// Certificates for the hosts of services.
+    pub(crate) certificates: Vec<CertificateFiles>,
+}
+
+/// Where a certificate lies.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CertificateFiles {
+    /// The chain, leaf first, PEM.
+    pub(crate) certificate: PathBuf,
+    /// The leaf's private key, PEM.
+    pub(crate) key: PathBuf,
+}
+
+impl Default for Ingress {
+    fn default() -> Self {
+        Self {
+            plain: false,
+            http: any(limits::HTTP_PORT),
+            https: any(limits::HTTPS_PORT),
+            certificates: Vec::new(),
+        }
+    }
+}
+
+fn any(port: u16) -> SocketAddr {
+    SocketAddr::from(([0, 0, 0, 0], port))
 }
 
 impl Default for Config {
     fn default() -> Self {
-        let any = |port| SocketAddr::from(([0, 0, 0, 0], port));
         Self {
             data_dir: "/var/lib/clusterd".into(),
             secrets_dir: "/run/clusterd/secrets".into(),
@@ -186,6 +216,15 @@ mod tests {
         assert_eq!(config.timers(), Timers::LAN);
         assert_eq!(config.listen.port(), limits::CONTROL_PORT);
         assert!(config.metrics.ip().is_loopback());
+    }
+
+    #[test]
+    fn certificates_are_pairs_of_files() {
+        let text = "[[ingress.certificates]]\ncertificate = \"/a.pem\"\nkey = \"/a.key\"";
+        let config = Config::parse(text).unwrap();
+        assert_eq!(config.ingress.certificates[0].key, Path::new("/a.key"));
+        assert_eq!(config.ingress.http, any(limits::HTTP_PORT));
+        assert!(Config::parse("[[ingress.certificates]]\ncertificate = \"/a.pem\"").is_err());
     }
 
     #[test]

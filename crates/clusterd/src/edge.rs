@@ -1,5 +1,6 @@
 //! The daemon's side of the edge: starts the process when none answers, feeds it, reads its status.
 
+use crate::edge_metrics::HttpMetrics;
 use crate::node::Node;
 use crate::tasks::Tasks;
 use model::View;
@@ -86,6 +87,7 @@ impl EdgeLink {
     /// Registers what the edge counts.
     pub(crate) fn metrics(&self, registry: &mut Registry) {
         let Some(status) = self.status() else { return };
+        registry.register_collector(Box::new(HttpMetrics(status.sites)));
         let open: Family<PortLabels, Gauge> = Family::default();
         let unanswered: Family<PortLabels, Gauge> = Family::default();
         for port in &status.ports {

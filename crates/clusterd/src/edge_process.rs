@@ -1,10 +1,12 @@
 //! The edge process: serves published ports from the picture it was last given, with or without a daemon.
 
+use crate::certificates;
 use crate::config::Config;
 use crate::folder::{self, Folder};
 use anyhow::Context;
 use identity::{Peer, Tls as NodeTls, server_name};
-use network::{Edge, IdentityFiles, Remark, Security, Tls};
+use network::{Bind, Edge, IdentityFiles, Remark, Security, Tls};
+use std::net::SocketAddr;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -20,6 +22,11 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let mut edge = network::Config::new(config.edge_listen, &folder.edge(), security);
     edge.version = env!("CARGO_PKG_VERSION").into();
     edge.observe = Box::new(log);
+    edge.http.plain = bind(config.ingress.http);
+    edge.http.secure = bind(config.ingress.https);
+    if let Some(current) = certificates::watch(config.ingress.certificates.clone()) {
+        edge.http.certificates = Some(current);
+    }
     info!(address = %config.edge_listen, "edge serves");
     let mut term = signal(SignalKind::terminate())?;
     let edge = Edge::start(edge).await.context("the edge cannot run")?;
@@ -35,6 +42,12 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     }
     edge.drain(DRAIN).await;
     Ok(())
+}
+
+/// `0.0.0.0` and `::` are all addresses of the host, as they are of a published port.
+fn bind(address: SocketAddr) -> Bind {
+    let one = Some(address.ip()).filter(|ip| !ip.is_unspecified());
+    Bind { port: address.port(), address: one }
 }
 
 /// Mutual TLS with the node's own identity, loaded again whenever the daemon says that it was exchanged.

@@ -5,13 +5,14 @@
 use crate::ends;
 use crate::mounts::short_only;
 use crate::scalar::{duration_text, milli_cpus_text};
+use crate::traefik;
 use crate::writer::{Map, Out, document, flag, list, number, pairs, text, words};
 use crate::{canonical_engine, canonical_files};
 use model::{
     ConstraintKey, ContainerSpec, Dependency, DependencyCondition, Engine, FailureAction,
-    HealthCheck, Hook, Mode, Mount, MountSource, OnUnknown, Placement, Port, PortMode, PreStart,
-    ProjectSpec, Protocol, Pull, Resources, RestartCondition, RestartPolicy, ServiceSpec, Share,
-    SharedPart, UpdateOrder, UpdatePolicy, VolumeSpec,
+    HealthCheck, Hook, HttpRule, Mode, Mount, MountSource, OnUnknown, Placement, Port, PortMode,
+    PreStart, ProjectSpec, Protocol, Pull, Resources, RestartCondition, RestartPolicy, ServiceSpec,
+    Share, SharedPart, UpdateOrder, UpdatePolicy, VolumeSpec,
 };
 use std::collections::BTreeSet;
 
@@ -52,7 +53,7 @@ fn volume(volume: &VolumeSpec) -> Out {
 /// A service. Of one that is expected to end, it is said when it starts again also where that is as usual.
 fn service(spec: &ServiceSpec, on: &[Dependency], ends: bool) -> Out {
     let mut out = Map::default();
-    container(&mut out, &spec.container);
+    container(&mut out, &spec.container, cluster(spec));
     out.put("ports", list(&spec.ports, port));
     shared(&mut out, &spec.shares_with);
     out.put("network_mode", spec.container.engine.network_mode.as_deref().map(text));
@@ -157,11 +158,27 @@ fn depends_on(on: &[Dependency]) -> Option<Out> {
     Map(on.iter().map(entry).collect()).done()
 }
 
-fn container(out: &mut Map, spec: &ContainerSpec) {
-    out.put("image", text(&spec.image.reference));
+/// What is said in words of this product's own. That nothing comes of labels about routers is said too.
+fn cluster(spec: &ServiceSpec) -> Option<Out> {
     let mut ours = Map::default();
-    ours.put("resolved", spec.image.resolved.as_deref().map(text));
-    out.put("x-cluster", ours.done());
+    ours.put("resolved", spec.container.image.resolved.as_deref().map(text));
+    let rules = || Out::List(spec.http.iter().map(http_rule).collect());
+    let said = !spec.http.is_empty() || traefik::speaks(spec.container.labels.keys());
+    ours.put("http", said.then(rules));
+    ours.done()
+}
+
+fn http_rule(rule: &HttpRule) -> Out {
+    let mut out = Map::default();
+    out.put("host", rule.matches.host.as_deref().map(text));
+    out.put("path", text(&rule.matches.path));
+    out.put("port", number(rule.port));
+    Out::Map(out.0)
+}
+
+fn container(out: &mut Map, spec: &ContainerSpec, cluster: Option<Out>) {
+    out.put("image", text(&spec.image.reference));
+    out.put("x-cluster", cluster);
     out.put(
         "pull_policy",
         match spec.image.pull {

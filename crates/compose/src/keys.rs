@@ -80,6 +80,7 @@ pub(crate) enum Section {
     Model,
     External,
     Cluster,
+    ClusterHttp,
 }
 
 /// Keys and their verdicts.
@@ -95,7 +96,7 @@ const BLKIO_RATE: &[&str] = &[
 ];
 
 /// Every section: where its keys stand (`*` for a name, `[]` for an item of a list), and the keys.
-const SECTIONS: [(Section, &[&str], Table); 54] = [
+const SECTIONS: [(Section, &[&str], Table); 55] = [
     (Section::Top, &[""], inner::TOP),
     (Section::Include, &["include[]"], inner::INCLUDE),
     (Section::Service, &["services.*"], service::SERVICE),
@@ -162,6 +163,11 @@ const SECTIONS: [(Section, &[&str], Table); 54] = [
     ),
     (Section::Cluster, &["services.*.x-cluster"], inner::CLUSTER),
     (Section::PreStartCluster, &["services.*.pre_start[].x-cluster"], inner::PRE_START_CLUSTER),
+    (
+        Section::ClusterHttp,
+        &["services.*.x-cluster.http", "services.*.x-cluster.http[]"],
+        inner::CLUSTER_HTTP,
+    ),
 ];
 
 /// The keys of a section.

@@ -21,6 +21,10 @@ pub(crate) const VARIABLE_DEPTH: usize = 32;
 pub(crate) const CHAIN: usize = 32;
 /// Entries of one list of a service.
 pub(crate) const ITEMS: usize = 1_024;
+/// Rules by which requests over HTTP reach one service.
+pub(crate) const HTTP_RULES: usize = 64;
+/// Levels of brackets in the rule of a label.
+pub(crate) const RULE_DEPTH: usize = 16;
 /// Ports that one range may have.
 pub(crate) const RANGE: u16 = 128;
 /// Bytes of the name of a variable or label. YAML reads a key of at most 1,024 characters, escapes included.

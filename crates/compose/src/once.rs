@@ -83,6 +83,7 @@ fn job(
         refers_to: of.refers_to.clone(),
         depends_on,
         shares_with: Vec::new(),
+        http: Vec::new(),
         round_robin: false,
         once: Some(Once { before: before.clone(), on_unknown: step.on_unknown }),
     }

@@ -7,7 +7,7 @@ use crate::keys::Section;
 use crate::limits::SERVICES_PER_PROJECT;
 use crate::reader::{Fields, Reader, plain};
 use crate::tree::{Node, Place};
-use crate::{ends, once, ports, profiles, refers, secrets, service, sharing};
+use crate::{ends, once, profiles, refers, secrets, service, sharing};
 use model::{NodeName, ProjectName, ProjectSpec, ServiceName, ServiceSpec, VolumeName, VolumeSpec};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -56,7 +56,7 @@ fn services(
     let mut services: BTreeMap<ServiceName, ServiceSpec> = BTreeMap::new();
     let (mut links, mut restarts) = (Vec::new(), BTreeMap::new());
     let mut places = BTreeMap::new();
-    let (mut published, mut unpublished) = (ports::Taken::default(), ports::Taken::default());
+    let (mut published, mut unpublished) = (service::Taken::default(), service::Taken::default());
     for entry in entries.iter().filter(|e| !e.key.starts_with("x-")) {
         let name = match entry.key.parse::<ServiceName>() {
             Ok(name) => name,

@@ -5,7 +5,7 @@ use crate::keys::Section;
 use crate::project::Known;
 use crate::reader::{Fields, Reader};
 use crate::tree::{Entry, Place};
-use crate::{attach, build, container, deploy, hooks, mounts, ports, secrets, sharing};
+use crate::{attach, build, container, deploy, hooks, http, mounts, ports, secrets, sharing};
 use model::{
     Constraint, ConstraintKey, Mode, Mount, Placement, ServiceName, ServiceSpec, SharedPart,
 };
@@ -19,13 +19,20 @@ pub(crate) struct Service {
     pub(crate) restart: Option<Place>,
 }
 
-/// Reads a service. `published` collects the ports of all services of the file.
+/// What only one service of a file can have, and those read so far that have it.
+#[derive(Default)]
+pub(crate) struct Taken {
+    ports: ports::Taken,
+    http: http::Taken,
+}
+
+/// Reads a service. `taken` collects the ports and HTTP rules of all services of the file.
 pub(crate) fn read(
     r: &mut Reader<'_>,
     name: &ServiceName,
     entry: &Entry,
     known: &Known,
-    published: &mut ports::Taken,
+    taken: &mut Taken,
 ) -> Service {
     r.scope = format!("services.{name}");
     let fields = r.fields(&entry.node, name.as_str(), Section::Service);
@@ -55,7 +62,7 @@ pub(crate) fn read(
         ports::read(r, &fields, name, &mut ports::Taken::default());
         Vec::new()
     } else {
-        ports::read(r, &fields, name, published)
+        ports::read(r, &fields, name, &mut taken.ports)
     };
     sharing::volumes_from(r, &fields);
     container.files = secrets::files(r, &fields, &known.contents, &container.mounts);
@@ -65,7 +72,7 @@ pub(crate) fn read(
     }
     let depends_on = sharing::depends_on(r, &fields, name);
     let links = sharing::links(r, &fields, name);
-    let spec = ServiceSpec {
+    let mut spec = ServiceSpec {
         container,
         mode: deploy.mode,
         resources: deploy.resources,
@@ -80,7 +87,9 @@ pub(crate) fn read(
         depends_on,
         shares_with: std::mem::take(&mut r.shares),
         once: None,
+        http: Vec::new(),
     };
+    spec.http = http::read(r, &fields, name, &spec, &mut taken.http);
     Service { spec, links, restart: deploy.restart_at }
 }
 

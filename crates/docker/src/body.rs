@@ -300,6 +300,7 @@ mod tests {
             shares_with: Vec::new(),
             once: None,
             round_robin: false,
+            http: Vec::new(),
         };
         let (labels, aliases) = (BTreeMap::new(), vec!["web".to_owned()]);
         let network = agent::Network { name: "cl_shop".into(), labels, aliases, place: None };

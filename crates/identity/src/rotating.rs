@@ -33,7 +33,8 @@ impl Rotating {
     }
 }
 
-fn load(chain_pem: &str, key_pem: &str) -> Result<CertifiedKey, Error> {
+/// A chain (leaf first) and the leaf's key, which must belong together.
+pub(crate) fn load(chain_pem: &str, key_pem: &str) -> Result<CertifiedKey, Error> {
     let chain = certificates(chain_pem, "the certificate chain")?;
     let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes())
         .map_err(|_| Error::Pem { what: "the private key" })?;

@@ -465,6 +465,24 @@ pub enum Refusal {
         /// The service that wants it.
         wanted_by: String,
     },
+    /// Another service answers the same requests.
+    HttpTaken {
+        /// Host and path.
+        rule: String,
+        /// The service that wants them.
+        wanted_by: String,
+        /// The service that has them.
+        taken_by: String,
+    },
+    /// A service publishes one of the ports that services reached by host and path share.
+    HttpPort {
+        /// The port.
+        port: u16,
+        /// The service that publishes it.
+        published_by: String,
+        /// A service that is reached by host and path.
+        routed: String,
+    },
     /// A service depends on one that the project does not have.
     NoDependency {
         /// The service.
@@ -569,10 +587,12 @@ impl fmt::Display for Refusal {
                 f,
                 "somebody else changed {project} meanwhile (generation {is}, you saw {seen}); look again and repeat"
             ),
-            Self::PortTaken { port, wanted_by, taken_by } => taken(f, *port, wanted_by, taken_by),
+            Self::PortTaken { port, wanted_by, taken_by } => twice(f, *port, wanted_by, taken_by),
             Self::PortReserved { port, wanted_by } => {
                 write!(f, "port {port}, which {wanted_by} publishes, is reserved; choose another")
             }
+            Self::HttpTaken { rule, wanted_by, taken_by } => answered(f, rule, wanted_by, taken_by),
+            Self::HttpPort { port, published_by, routed } => shared(f, *port, published_by, routed),
             Self::NoDependency { service, on } => lacks(f, service, on),
             Self::SharesApart { one, other } => apart(f, one, other),
             Self::DependencyCycle(services) => circle(f, services),
@@ -600,8 +620,22 @@ impl fmt::Display for Refusal {
     }
 }
 
-fn taken(f: &mut fmt::Formatter<'_>, port: u16, by: &str, already: &str) -> fmt::Result {
-    write!(f, "port {port}, which {by} publishes, is published by {already} already")
+fn twice(f: &mut fmt::Formatter<'_>, port: u16, wanted_by: &str, taken_by: &str) -> fmt::Result {
+    write!(f, "port {port}, which {wanted_by} publishes, is published by {taken_by} already")
+}
+
+fn answered(f: &mut fmt::Formatter<'_>, rule: &str, by: &str, taken_by: &str) -> fmt::Result {
+    write!(
+        f,
+        "requests for {rule}, which {by} is to answer, are answered by {taken_by} already; give one of the two another host or path"
+    )
+}
+
+fn shared(f: &mut fmt::Formatter<'_>, port: u16, by: &str, routed: &str) -> fmt::Result {
+    write!(
+        f,
+        "port {port}, which {by} publishes, is shared by the services that are reached by host and path, such as {routed}; publish another port, or give that service `x-cluster: {{http: []}}`"
+    )
 }
 
 fn lacks(f: &mut fmt::Formatter<'_>, service: &ServiceName, on: &ServiceName) -> fmt::Result {

@@ -1,8 +1,8 @@
 //! What a user wishes: projects, services and how their containers are made. Written by deploys only.
 
 use crate::{
-    ContentKey, ContentSource, Engine, FailureAction, GivenFile, Hooks, Once, ProjectName,
-    ServiceName, VolumeName,
+    ContentKey, ContentSource, Engine, FailureAction, GivenFile, Hooks, HttpRule, Once,
+    ProjectName, ServiceName, VolumeName,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -77,6 +77,9 @@ pub struct ServiceSpec {
     /// It is not in the file itself, but is run once before another service, as that one's entry says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub once: Option<Once>,
+    /// Which requests over HTTP reach it at the ports that all services share.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub http: Vec<HttpRule>,
 }
 
 /// What a copy uses of a container of another service.

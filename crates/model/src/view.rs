@@ -3,7 +3,7 @@
 use crate::networks::Networks;
 use crate::{
     Attachment, Backend, ClusterId, MeshView, Node, NodeId, NodeName, Port, ProjectName, Readiness,
-    Role, Route, Service, ServiceId, ServiceName, ServiceSpec, Slot, State, Task, TaskId,
+    Role, Route, Service, ServiceId, ServiceName, ServiceSpec, Site, Slot, State, Task, TaskId,
     TaskState, Time, VolumeKey, VolumeSpec, Wanted,
 };
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,9 @@ pub struct View {
     pub tasks: Vec<Assignment>,
     /// Published ports of the whole cluster.
     pub routes: Arc<Vec<Route>>,
+    /// What is reached over HTTP in the whole cluster. Absent in views of managers that did not have it.
+    #[serde(default)]
+    pub sites: Arc<Vec<Site>>,
     /// The other nodes and itself.
     pub nodes: Arc<Vec<Peer>>,
     /// Volumes to delete here, once nothing uses them.
@@ -132,6 +135,7 @@ pub struct Peer {
 #[derive(Clone, Debug)]
 pub struct Shared {
     routes: Arc<Vec<Route>>,
+    sites: Arc<Vec<Site>>,
     nodes: Arc<Vec<Peer>>,
     networks: Networks,
 }
@@ -142,6 +146,7 @@ impl State {
     pub fn shared(&self) -> Shared {
         Shared {
             routes: Arc::new(self.routes()),
+            sites: Arc::new(self.sites()),
             nodes: Arc::new(self.nodes.values().map(peer).collect()),
             networks: self.networks(),
         }
@@ -156,6 +161,7 @@ impl State {
             node,
             tasks: self.tasks_on(node).map(|t| self.assignment(t)).collect(),
             routes: Arc::clone(&shared.routes),
+            sites: Arc::clone(&shared.sites),
             nodes: Arc::clone(&shared.nodes),
             condemned: self
                 .volumes

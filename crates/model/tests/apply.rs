@@ -507,3 +507,50 @@ fn a_service_that_another_cannot_do_without_must_be_there() {
     let accepted = log.apply(deploy("shop", &[("web", after("db", false))]));
     assert!(matches!(accepted, Outcome::Accepted { .. }), "{accepted:?}");
 }
+
+fn answers(host: &str, path: &str) -> ServiceSpec {
+    let matches = HttpMatch { host: Some(host.into()), path: path.into() };
+    ServiceSpec { http: vec![HttpRule { matches, port: 80 }], ..service() }
+}
+
+#[test]
+fn a_host_and_path_belong_to_one_service() {
+    let mut log = Log::founded();
+    log.apply(deploy("shop", &[("web", answers("a.example", "/"))]));
+    let why = refused(log.apply(deploy("blog", &[("www", answers("a.example", "/"))])));
+    assert_eq!(
+        why.to_string(),
+        "requests for a.example/, which blog/www is to answer, are answered by shop/web already; give one of the two another host or path"
+    );
+    let other = deploy("blog", &[("www", answers("a.example", "/blog"))]);
+    assert!(matches!(log.apply(other), Outcome::Accepted { .. }));
+    let again = deploy("shop", &[("web", answers("a.example", "/"))]);
+    assert!(
+        matches!(log.apply(again), Outcome::Accepted { .. }),
+        "its own do not stand in its way"
+    );
+}
+
+#[test]
+fn the_shared_ports_are_nobodys_while_a_service_is_reached_by_host() {
+    let mut log = Log::founded();
+    let with = |port| ServiceSpec { ports: vec![published(port)], ..service() };
+    log.apply(deploy("old", &[("proxy", with(80))]));
+    let why = refused(log.apply(deploy("shop", &[("web", answers("a.example", "/"))])));
+    assert_eq!(
+        why.to_string(),
+        "port 80, which old/proxy publishes, is shared by the services that are reached by host and path, such as shop/web; publish another port, or give that service `x-cluster: {http: []}`"
+    );
+    log.apply(Command::Remove(Remove { project: "old".parse().unwrap(), volumes: false }));
+    log.apply(deploy("shop", &[("web", answers("a.example", "/"))]));
+    let why = refused(log.apply(deploy("old", &[("proxy", with(443))])));
+    assert!(matches!(why, Refusal::HttpPort { port: 443, .. }));
+}
+
+#[test]
+fn another_rule_makes_no_new_generation() {
+    let mut log = Log::founded();
+    log.apply(deploy("shop", &[("web", answers("a.example", "/"))]));
+    log.apply(deploy("shop", &[("web", answers("b.example", "/"))]));
+    assert_eq!(log.service("shop", "web").generation, 1);
+}

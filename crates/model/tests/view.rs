@@ -139,3 +139,30 @@ fn names_are_checked_once() {
     assert!("5".parse::<TaskId>().is_err());
     assert!(Timers::LAN.check().is_ok() && Timers::WAN.check().is_ok());
 }
+
+fn rule(host: &str, path: &str, port: u16) -> HttpRule {
+    HttpRule { matches: HttpMatch { host: Some(host.into()), path: path.into() }, port }
+}
+
+#[test]
+fn what_is_reached_over_http_is_seen_with_the_port_of_each_generation() {
+    let mut log = Log::founded();
+    let http = vec![rule("a.example", "/", 80), rule("a.example", "/api", 81)];
+    log.apply(deploy("shop", &[("web", ServiceSpec { http, ..service() })]));
+    let old = log.create("shop", "web", 1, 1).unwrap();
+    let http = vec![rule("a.example", "/", 8080), rule("a.example", "/new", 82)];
+    let mut spec = ServiceSpec { http, ..service() };
+    spec.container.image.reference = "web:2".into();
+    log.apply(deploy("shop", &[("web", spec)]));
+    let new = log.create("shop", "web", 2, 1).unwrap();
+    log.report(1, old, TaskState::Running, true);
+    log.report(1, new, TaskState::Running, false);
+    let view = log.state.view_for(NodeId(1), &log.state.shared());
+    let seen = |site: &Site| -> Vec<(TaskId, u16, bool)> {
+        site.backends.iter().map(|b| (b.task, b.target.unwrap(), b.serving)).collect()
+    };
+    let ports: Vec<u16> = view.sites.iter().map(|s| s.port).collect();
+    assert_eq!(ports, [82, 8080]);
+    assert_eq!(seen(&view.sites[1]), [(old, 80, true), (new, 8080, false)]);
+    assert_eq!(seen(&view.sites[0]), [(new, 82, false)], "the old generation has no such rule");
+}

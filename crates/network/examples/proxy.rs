@@ -103,6 +103,7 @@ fn picture(
         node: NodeId(node),
         index: 1,
         routes: Arc::new(vec![route]),
+        sites: Arc::default(),
         nodes: nodes.collect(),
         mesh: None,
         resolvers: BTreeMap::new(),

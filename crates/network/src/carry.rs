@@ -79,7 +79,8 @@ async fn place(core: &Arc<Core>, lane: usize, served: &Arc<Served>) -> (Ticket, 
     }
 }
 
-fn missed(core: &Core, ticket: Ticket, target: &Target, miss: &Miss) {
+/// Notes against a replica that it did not take a connection.
+pub(crate) fn missed(core: &Core, ticket: Ticket, target: &Target, miss: &Miss) {
     let why = match miss {
         Miss::Replica(why) | Miss::Node(why) => why.clone(),
         // Nothing is known against the replica: it may be picked again in the next round.

@@ -15,6 +15,11 @@ impl Clock {
         Self { origin: Instant::now() }
     }
 
+    /// Since the start, as exactly as it can be told.
+    pub(crate) fn exact(self) -> std::time::Duration {
+        self.origin.elapsed()
+    }
+
     /// Now.
     pub(crate) fn now(self) -> Time {
         Time(1_000) + self.origin.elapsed()

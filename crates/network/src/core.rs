@@ -2,8 +2,9 @@
 
 use crate::clock::Clock;
 use crate::counters::{Counters, count};
-use crate::door::Door;
+use crate::door::{Behind, Door};
 use crate::edge::Config;
+use crate::http::{Entrances, Http};
 use crate::inbound::Guards;
 use crate::lane::Lane;
 use crate::limits::{CLIENT_SHARE, OTHER_FILES, STRANGERS_EVERY};
@@ -40,6 +41,9 @@ pub(crate) struct Core {
     /// Connections to the edge port that did not come from a node of the cluster.
     pub(crate) strangers: AtomicU64,
     stranger_remarked: AtomicU64,
+    /// What is answered over HTTP, and through which doors.
+    pub(crate) http: Http,
+    pub(crate) entrances: Entrances,
     clients: Arc<Tally<IpAddr>>,
     /// Most connections carried at once.
     pub(crate) most: usize,
@@ -68,6 +72,8 @@ impl Core {
             guards: Guards::default(),
             for_others: Counters::default(),
             refused: AtomicU64::new(0),
+            http: Http::new(),
+            entrances: Entrances::default(),
             carried: Arc::default(),
             turn: AtomicUsize::new(0),
             routes: Mutex::default(),
@@ -87,6 +93,9 @@ impl Core {
             return false;
         }
         self.set_routes(&picture);
+        let serving = self.http.set(&picture);
+        let replicas = serving.clone().unwrap_or_default();
+        self.lanes.iter().for_each(|lane| lane.pool.serve(&replicas));
         self.set_admissions(&picture);
         let remotes = picture.remotes();
         self.picture.send_replace(Arc::new(Current::new(Some(picture))));
@@ -98,8 +107,9 @@ impl Core {
         let binds: BTreeSet<Bind> = lock(&self.routes).keys().copied().collect();
         doors.retain(|bind, _| binds.contains(bind));
         for bind in binds {
-            doors.entry(bind).or_insert_with(|| Door::open(self, bind));
+            doors.entry(bind).or_insert_with(|| Door::open(self, bind, Behind::Service));
         }
+        self.entrances.set(self, serving.is_some());
         true
     }
 
@@ -177,6 +187,7 @@ impl Core {
         for served in lock(&self.routes).values() {
             served.node_failed(now, node);
         }
+        self.http.each(|served| served.node_failed(now, node));
         if lock(&self.down).insert(node) {
             self.remark(&Remark::LinkDown { node, why: why.into() });
         }
@@ -186,6 +197,7 @@ impl Core {
         for served in lock(&self.routes).values() {
             served.node_back(node);
         }
+        self.http.each(|served| served.node_back(node));
         if lock(&self.down).remove(&node) {
             self.remark(&Remark::LinkUp { node });
         }
@@ -215,9 +227,11 @@ impl Core {
         (self.config.observe)(remark);
     }
 
-    /// Stops listening on published ports.
+    /// Stops listening on published and shared ports; clients of the latter are sent elsewhere.
     pub(crate) fn close_doors(&self) {
         lock(&self.doors).clear();
+        self.entrances.close();
+        self.http.leaving.cancel();
     }
 
     /// The published ports as they are served here.
@@ -284,6 +298,6 @@ fn affordable_connections(wanted: usize) -> usize {
     (files.saturating_sub(OTHER_FILES) / 2).max(1) as usize
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,6 +3,7 @@
 
 use crate::carry::carry;
 use crate::core::Core;
+use crate::http::welcome;
 use crate::limits::{ACCEPT_PAUSE, BIND_AGAIN, BIND_AGAIN_MAX};
 use crate::picture::Bind;
 use crate::remark::Remark;
@@ -10,6 +11,7 @@ use crate::socket::{Listener, reset_on_close};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 /// Whether a published port is listened on.
@@ -28,6 +30,15 @@ pub enum PortState {
     Failed(String),
 }
 
+/// Where those go who come in.
+#[derive(Clone)]
+pub(crate) enum Behind {
+    /// To a replica of the service that publishes the port.
+    Service,
+    /// Their requests each to the service they name; over TLS where there is an acceptor.
+    Http(Option<TlsAcceptor>),
+}
+
 /// A published port.
 #[derive(Debug)]
 pub(crate) struct Door {
@@ -37,12 +48,12 @@ pub(crate) struct Door {
 
 impl Door {
     /// Opens it, now or as soon as possible.
-    pub(crate) fn open(core: &Arc<Core>, bind: Bind) -> Self {
+    pub(crate) fn open(core: &Arc<Core>, bind: Bind, behind: Behind) -> Self {
         let state = Arc::new(Mutex::default());
         let end = CancellationToken::new();
         let (task_core, task_state, task_end) = (Arc::clone(core), Arc::clone(&state), end.clone());
         core.main.spawn(async move {
-            task_end.run_until_cancelled(keep_open(task_core, bind, &task_state)).await
+            task_end.run_until_cancelled(keep_open(task_core, bind, behind, &task_state)).await
         });
         Self { state, end }
     }
@@ -58,7 +69,7 @@ impl Drop for Door {
     }
 }
 
-async fn keep_open(core: Arc<Core>, bind: Bind, state: &Mutex<PortState>) {
+async fn keep_open(core: Arc<Core>, bind: Bind, behind: Behind, state: &Mutex<PortState>) {
     let mut wait = BIND_AGAIN;
     let listener = loop {
         match Listener::bind(bind) {
@@ -69,10 +80,10 @@ async fn keep_open(core: Arc<Core>, bind: Bind, state: &Mutex<PortState>) {
         wait = (wait * 2).min(BIND_AGAIN_MAX);
     };
     set(&core, bind, state, PortState::Listening);
-    accept(&core, bind, &listener).await;
+    accept(&core, bind, &behind, &listener).await;
 }
 
-async fn accept(core: &Arc<Core>, bind: Bind, listener: &Listener) {
+async fn accept(core: &Arc<Core>, bind: Bind, behind: &Behind, listener: &Listener) {
     loop {
         let client = match listener.accept().await {
             Ok(client) => client,
@@ -83,13 +94,22 @@ async fn accept(core: &Arc<Core>, bind: Bind, listener: &Listener) {
         };
         // One that is gone already has no address.
         let Ok(from) = client.peer_addr() else { continue };
-        let (Some(served), Some(slot)) = (core.served(bind), core.client_slot(from.ip())) else {
+        let Some(slot) = core.client_slot(from.ip()) else {
             reset_on_close(&client);
             continue;
         };
         let lane = core.next_lane();
-        let carried = carry(Arc::clone(core), lane, client, served, slot);
-        core.lanes[lane].handle.spawn(carried);
+        let (shared, handle) = (Arc::clone(core), &core.lanes[lane].handle);
+        match behind {
+            Behind::Service => match core.served(bind) {
+                Some(served) => drop(handle.spawn(carry(shared, lane, client, served, slot))),
+                None => reset_on_close(&client),
+            },
+            Behind::Http(tls) => {
+                let (from, tls) = (from.ip(), tls.clone());
+                handle.spawn(welcome(shared, lane, client, from, slot, tls));
+            }
+        }
     }
 }
 

@@ -3,9 +3,10 @@
 use crate::control::{self, FromEdge, ToEdge};
 use crate::core::Core;
 use crate::footing::Footing;
+use crate::http::HttpSettings;
 use crate::inbound;
 use crate::lane::Lane;
-use crate::limits::{BIND_AGAIN, BIND_AGAIN_MAX, CONNECTIONS, GIVE_UP, HOLD};
+use crate::limits::{BIND_AGAIN, BIND_AGAIN_MAX, CONNECTIONS, GIVE_UP, HOLD, REPLICA_IDLE};
 use crate::picture::{Current, Picture};
 use crate::remark::Remark;
 use crate::security::{IdentityFiles, Security};
@@ -40,6 +41,8 @@ pub struct Config {
     pub hold: Duration,
     /// After how long without reaching a node the connections carried to it are reset.
     pub give_up: Duration,
+    /// Where and how HTTP is answered.
+    pub http: HttpSettings,
     /// Version of the program, for the status.
     pub version: String,
     /// Told of everything that is worth a line in the log. Must not block.
@@ -58,6 +61,7 @@ impl Config {
             connections: CONNECTIONS,
             hold: HOLD,
             give_up: GIVE_UP,
+            http: HttpSettings::default(),
             version: String::new(),
             observe: Box::new(|_| {}),
         }
@@ -136,6 +140,7 @@ impl Edge {
         spawn(&taking, remember(Arc::clone(&core), core.picture.subscribe()));
         spawn(&taking, mesh::keep(Arc::clone(&core), core.picture.subscribe()));
         spawn(&taking, dns::serve(Arc::clone(&core), core.picture.subscribe()));
+        spawn(&taking, sweep(Arc::clone(&core)));
         spawn(&taking, obey(Arc::clone(&core), control, taking.clone()));
         Ok(Self { core, address, footing, taking, carrying })
     }
@@ -241,6 +246,14 @@ async fn take_peers(core: Arc<Core>, address: SocketAddr, bound: Option<Listener
     inbound::accept(core, peers).await;
 }
 
+/// Closes connections to replicas that have waited for a request for too long.
+async fn sweep(core: Arc<Core>) {
+    loop {
+        tokio::time::sleep(REPLICA_IDLE).await;
+        core.lanes.iter().for_each(|lane| lane.pool.sweep(core.clock.now()));
+    }
+}
+
 /// Keeps the newest picture on disk. Serving never waits for it.
 async fn remember(core: Arc<Core>, mut changes: watch::Receiver<Arc<Current>>) {
     while changes.changed().await.is_ok() {
@@ -304,6 +317,8 @@ fn status(core: &Core) -> Status {
         cluster: current.picture.as_ref().map(|p| p.cluster.clone()),
         index: current.index(),
         ports: core.ports(),
+        shared: core.entrances.status(),
+        sites: core.http.status(core.clock.now()),
         links: core.links(),
         for_others: core.for_others.counts(),
         carried: core.carried() as u64,

@@ -2,6 +2,7 @@
 //! its last, together with the connection that it is carried over, so its two ends never wake each other
 //! across threads.
 
+use crate::http::Pool;
 use crate::peer::Peer;
 use model::NodeId;
 use std::collections::BTreeMap;
@@ -16,6 +17,8 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct Lane {
     /// Where its work is spawned.
     pub(crate) handle: Handle,
+    /// Connections to replicas that wait for a request.
+    pub(crate) pool: Pool,
     peers: Mutex<BTreeMap<NodeId, Arc<Peer>>>,
 }
 
@@ -27,7 +30,7 @@ impl Lane {
         std::thread::Builder::new()
             .name(format!("lane-{number}"))
             .spawn(move || runtime.block_on(end.cancelled()))?;
-        Ok(Self { handle, peers: Mutex::default() })
+        Ok(Self { handle, pool: Pool::default(), peers: Mutex::default() })
     }
 
     /// The other node's edge, when it holds replicas behind published ports.

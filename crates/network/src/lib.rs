@@ -1,6 +1,6 @@
 //! The packets of a node: the edge's ingress, by which a published port answers on every node, wherever the
-//! replicas are; and the mesh, by which the containers of a project reach each other across hosts, with the name
-//! server that tells them where.
+//! replicas are, and requests over HTTP find the service that their host and path name; and the mesh, by which the
+//! containers of a project reach each other across hosts, with the name server that tells them where.
 //!
 //! It carries connections and decides nothing about the cluster: where connections may go is in the
 //! [`Picture`] that the daemon sends. It logs nothing ([`Remark`]), reads no certificates ([`Tls`]) and knows
@@ -11,6 +11,7 @@
 //! which replica gets a connection is [`Balancer`], a value. A client's way: `door` accepts, `carry` holds it
 //! while `dial` reaches a replica, here or through the `peer` edge that receives it in `inbound`, and `pump`
 //! carries the bytes. For the mesh start with `mesh` (what the kernel is told, and when) and `dns`.
+//! Requests over HTTP that services share a port for go through `http`.
 
 mod balance;
 mod carry;
@@ -25,6 +26,7 @@ mod door;
 mod edge;
 mod feed;
 mod footing;
+mod http;
 mod inbound;
 mod lane;
 pub mod limits;
@@ -47,7 +49,8 @@ pub use dns::{Answer, Names};
 pub use door::PortState;
 pub use edge::{Config, Edge, Error};
 pub use feed::{EdgeState, Feed};
+pub use http::{HttpCounts, HttpSettings, LATENCY_BOUNDS, Patience, Router};
 pub use picture::{Bind, PeerEdge, Picture};
 pub use remark::Remark;
 pub use security::{HolderOf, IdentityFiles, NameOf, Reload, Security, Tls};
-pub use status::{Link, PublishedPort, Status};
+pub use status::{HttpSite, Link, PublishedPort, SharedPort, Status};

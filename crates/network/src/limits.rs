@@ -95,6 +95,44 @@ pub const DNS_STREAMS: usize = 256;
 pub const DNS_STREAMS_EACH: usize = 16;
 /// How long such a connection may say nothing.
 pub const DNS_IDLE: Duration = ms(10_000);
+/// How long a client may take for the head of a request, from its first byte on (RFC 9112 §9.5).
+pub const HTTP_HEAD: Duration = ms(10_000);
+/// How long a client's connection may be idle between two requests. Longer than common balancers in front keep
+/// theirs, so that it is they who close them.
+pub const HTTP_IDLE: Duration = ms(75_000);
+/// How long a client may pause within the body of a request.
+pub const HTTP_BODY_PAUSE: Duration = ms(30_000);
+/// How long a client may take none of the bytes of a response.
+pub const HTTP_UNREAD: Duration = ms(60_000);
+/// How long a replica may take for the head of a response.
+pub const HTTP_ANSWER: Duration = ms(120_000);
+/// Bytes of the head of a request or response.
+pub const HTTP_HEAD_BYTES: usize = 64 * 1024;
+/// Headers of one request or response.
+pub const HTTP_HEADERS: usize = 100;
+/// How long a client that was too slow, or idle, has for taking its leave.
+pub const HTTP_FAREWELL: Duration = ms(1_000);
+/// Requests at once over one HTTP/2 connection.
+pub const HTTP_STREAMS: u32 = 128;
+/// Bytes that a client may send ahead: per request, and per connection, over HTTP/2.
+pub const HTTP_STREAM_WINDOW: u32 = 256 * 1024;
+/// See [`HTTP_STREAM_WINDOW`].
+pub const HTTP_WINDOW: u32 = 1024 * 1024;
+/// How often an HTTP/2 client with open requests is asked for a sign of life.
+pub const HTTP_PING: Duration = ms(20_000);
+/// How long its answer may take.
+pub const HTTP_PING_ANSWER: Duration = ms(20_000);
+/// Most tries to hand one request to a replica.
+pub const HTTP_ATTEMPTS: usize = 8;
+/// How often a request that a replica may have seen is sent again.
+pub const HTTP_RESENDS: usize = 2;
+/// How long a connection to a replica waits for its next request. Less than common servers wait (5 s): they are
+/// not to close one as a request is sent over it.
+pub const REPLICA_IDLE: Duration = ms(4_000);
+/// Idle connections per lane to one replica, and to all.
+pub const REPLICA_IDLE_EACH: usize = 32;
+/// See [`REPLICA_IDLE_EACH`].
+pub const REPLICA_IDLE_ALL: usize = 128;
 
 /// Bytes of one control message: room for the picture of a cluster at its limits.
 pub const CONTROL_BYTES: usize = 32 * 1024 * 1024;

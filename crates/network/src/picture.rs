@@ -2,7 +2,9 @@
 //! Nothing here touches a disk or a socket.
 
 use crate::dns::Names;
-use model::{Assignment, Backend, ClusterId, MeshView, NodeId, Readiness, Route, TaskId, View};
+use model::{
+    Assignment, Backend, ClusterId, MeshView, NodeId, Readiness, Route, Site, TaskId, View,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -19,6 +21,9 @@ pub struct Picture {
     pub index: u64,
     /// Published ports of the whole cluster and who answers them.
     pub routes: Arc<Vec<Route>>,
+    /// What is reached over HTTP in the whole cluster. Absent in what an older daemon sent.
+    #[serde(default)]
+    pub sites: Arc<Vec<Site>>,
     /// All nodes, itself included.
     pub nodes: Vec<PeerEdge>,
     /// The network that containers share across hosts. Absent without one, and in what an older build wrote.
@@ -50,6 +55,7 @@ impl From<&View> for Picture {
             node: view.node,
             index: view.index,
             routes: Arc::clone(&view.routes),
+            sites: Arc::clone(&view.sites),
             nodes,
             mesh: view.mesh.clone(),
             resolvers: view.tasks.iter().filter_map(resolvers).collect(),
@@ -73,8 +79,9 @@ impl Picture {
 
     /// The nodes other than its own that hold a replica behind a published port, with their addresses.
     pub(crate) fn remotes(&self) -> BTreeMap<NodeId, SocketAddr> {
-        let holders: BTreeSet<NodeId> =
-            self.routes.iter().flat_map(|r| &r.backends).map(|b| b.node).collect();
+        let behind_ports = self.routes.iter().flat_map(|r| &r.backends);
+        let behind = behind_ports.chain(self.sites.iter().flat_map(|s| &s.backends));
+        let holders: BTreeSet<NodeId> = behind.map(|b| b.node).collect();
         let remote = |n: &&PeerEdge| n.id != self.node && holders.contains(&n.id);
         self.nodes.iter().filter(remote).map(|n| (n.id, n.edge)).collect()
     }
@@ -150,8 +157,10 @@ impl Current {
 
 fn local(picture: &Picture) -> impl Iterator<Item = ((TaskId, u16), (IpAddr, bool))> + '_ {
     let here = move |b: &&Backend| b.node == picture.node;
-    picture.routes.iter().flat_map(move |route| {
-        let place = move |b: &Backend| ((b.task, route.target(b)), (b.address, b.serving));
-        route.backends.iter().filter(here).map(place)
-    })
+    let place =
+        |port: u16| move |b: &Backend| ((b.task, b.target.unwrap_or(port)), (b.address, b.serving));
+    let ports = picture.routes.iter().map(|route| (&route.backends, route.port.target));
+    let sites = picture.sites.iter().map(|site| (&site.backends, site.port));
+    let all = ports.chain(sites);
+    all.flat_map(move |(backends, port)| backends.iter().filter(here).map(place(port)))
 }

@@ -3,7 +3,7 @@
 use crate::balance::Balancer;
 use crate::counters::{Counters, count};
 use crate::dial::Miss;
-use model::{NodeId, ProjectName, Route, ServiceName, TaskId, Time};
+use model::{Backend, NodeId, ProjectName, Route, ServiceName, TaskId, Time};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -38,12 +38,11 @@ pub(crate) struct Target {
 
 impl Served {
     pub(crate) fn new(route: &Route) -> Self {
-        Self {
-            project: route.project.clone(),
-            service: route.service.clone(),
-            counters: Counters::default(),
-            table: Mutex::default(),
-        }
+        Self::of(route.project.clone(), route.service.clone())
+    }
+
+    pub(crate) fn of(project: ProjectName, service: ServiceName) -> Self {
+        Self { project, service, counters: Counters::default(), table: Mutex::default() }
     }
 
     /// Whether it is the same service's, so that its counts go on.
@@ -52,10 +51,15 @@ impl Served {
     }
 
     pub(crate) fn set(&self, route: &Route) {
+        self.set_backends(&route.backends, route.port.target);
+    }
+
+    /// Makes `backends` the list; those that name no port answer at `target`.
+    pub(crate) fn set_backends(&self, backends: &[Backend], target: u16) {
         let mut table = self.table();
-        let place = |b: &model::Backend| (b.task, (b.node, b.address, route.target(b)));
-        table.places = route.backends.iter().map(place).collect();
-        table.balancer.set(route.backends.iter().map(|b| (b.task, b.node, b.serving)));
+        let place = |b: &Backend| (b.task, (b.node, b.address, b.target.unwrap_or(target)));
+        table.places = backends.iter().map(place).collect();
+        table.balancer.set(backends.iter().map(|b| (b.task, b.node, b.serving)));
     }
 
     /// A replica for a connection to `here`'s edge, counted as busy until the ticket is dropped.

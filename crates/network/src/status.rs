@@ -2,6 +2,7 @@
 
 use crate::counters::Counts;
 use crate::door::PortState;
+use crate::http::HttpCounts;
 use crate::picture::Bind;
 use model::{ClusterId, NodeId, ProjectName, ServiceName};
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,10 @@ pub struct Status {
     pub index: u64,
     /// Every published port.
     pub ports: Vec<PublishedPort>,
+    /// The ports that services share for HTTP, while they are open.
+    pub shared: Vec<SharedPort>,
+    /// What is reached over HTTP.
+    pub sites: Vec<HttpSite>,
     /// Every other node that holds replicas behind published ports.
     pub links: Vec<Link>,
     /// What is carried to replicas of this node for other edges.
@@ -38,9 +43,11 @@ pub struct Status {
 }
 
 impl Status {
-    /// Published ports that a foreign process holds here.
+    /// Published and shared ports that a foreign process holds here.
     pub fn busy_ports(&self) -> BTreeSet<u16> {
-        self.ports.iter().filter(|p| p.state == PortState::Busy).map(|p| p.bind.port).collect()
+        let published = self.ports.iter().map(|p| (&p.state, p.bind.port));
+        let all = published.chain(self.shared.iter().map(|p| (&p.state, p.bind.port)));
+        all.filter(|(state, _)| **state == PortState::Busy).map(|(_, port)| port).collect()
     }
 }
 
@@ -59,6 +66,34 @@ pub struct PublishedPort {
     pub ejected: usize,
     /// What it has carried since the edge started.
     pub counts: Counts,
+}
+
+/// A port that services share for HTTP, on this node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharedPort {
+    /// The port.
+    pub bind: Bind,
+    /// Over TLS.
+    pub secure: bool,
+    /// Whether it is listened on.
+    pub state: PortState,
+}
+
+/// A port of a service's containers that is reached over HTTP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HttpSite {
+    /// The project.
+    pub project: ProjectName,
+    /// The service.
+    pub service: ServiceName,
+    /// Port in the container.
+    pub port: u16,
+    /// Replicas that are out because they failed.
+    pub ejected: usize,
+    /// Requests, and what was carried for them, since the edge started.
+    pub counts: Counts,
+    /// What came of them.
+    pub http: HttpCounts,
 }
 
 /// Whether another node's edge can be reached from this one.

@@ -44,6 +44,7 @@ pub(crate) fn spec() -> ServiceSpec {
         shares_with: vec![],
         once: None,
         round_robin: false,
+        http: vec![],
     }
 }
 
@@ -137,6 +138,7 @@ pub(crate) fn view(index: u64, tasks: Vec<Assignment>, condemned: Vec<VolumeKey>
         node: NODE,
         tasks,
         routes: Arc::default(),
+        sites: Arc::default(),
         nodes: Arc::default(),
         condemned,
         mesh: None,

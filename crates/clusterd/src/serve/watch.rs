@@ -80,11 +80,22 @@ async fn confirm(
 
 /// Whether a node would do anything different. Every part of a view is named, so that none is forgotten.
 fn differs(last: &View, fresh: &View) -> bool {
-    let View { cluster: _, index: _, now: _, node: _, tasks, routes, nodes, condemned, mesh } =
-        fresh;
+    let View {
+        cluster: _,
+        index: _,
+        now: _,
+        node: _,
+        tasks,
+        routes,
+        sites,
+        nodes,
+        condemned,
+        mesh,
+    } = fresh;
     last.tasks != *tasks
         || last.condemned != *condemned
         || last.routes != *routes
+        || last.sites != *sites
         || last.nodes != *nodes
         || last.mesh != *mesh
 }

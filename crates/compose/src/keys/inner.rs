@@ -27,7 +27,7 @@ pub(super) const DEPLOY: Table = &[
     (
         "labels",
         Warned(
-            "only `{{.Service.Labels.NAME}}` finds them; the service's `labels` are its containers'",
+            "only `{{.Service.Labels.NAME}}` and the rules of `traefik.http` routers find them; the service's `labels` are its containers'",
         ),
     ),
     ("endpoint_mode", Honoured),
@@ -166,6 +166,9 @@ pub(super) const MODEL: Table = &[
 pub(super) const EXTERNAL: Table =
     &[("name", Emulated("the old way to write `external: true` beside a `name`"))];
 
-pub(super) const CLUSTER: Table = &[("resolved", Honoured)];
+pub(super) const CLUSTER: Table = &[("resolved", Honoured), ("http", Honoured)];
+
+pub(super) const CLUSTER_HTTP: Table =
+    &[("host", Honoured), ("path", Honoured), ("port", Honoured)];
 
 pub(super) const PRE_START_CLUSTER: Table = &[("on-unknown", Honoured), ("resolved", Honoured)];

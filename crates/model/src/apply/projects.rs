@@ -18,6 +18,7 @@ impl State {
         self.refuse_moved(name, deploy.seen)?;
         self.refuse_limits(deploy)?;
         self.refuse_ports(deploy)?;
+        self.refuse_http(name, &deploy.spec.services)?;
         depends::refuse(&deploy.spec.services)?;
         self.refuse_contents(deploy)?;
         let counts = shares::counts(&deploy.spec.services, |service| {

@@ -92,6 +92,7 @@ fn spec(run: &Run, of: &ServiceSpec) -> ServiceSpec {
         refers_to: of.refers_to.clone(),
         depends_on: if run.depends { of.depends_on.clone() } else { Vec::new() },
         shares_with: Vec::new(),
+        http: Vec::new(),
         round_robin: false,
         once: Some(Once { before: run.service.clone(), on_unknown: OnUnknown::Wait }),
     }

@@ -117,6 +117,7 @@ pub(crate) fn picture(index: u64, routes: &[Route], nodes: &[(u64, SocketAddr)])
         node: NodeId(1),
         index,
         routes: Arc::new(routes.to_vec()),
+        sites: Arc::default(),
         nodes: nodes.iter().map(peer).collect(),
         mesh: None,
         resolvers: BTreeMap::new(),
