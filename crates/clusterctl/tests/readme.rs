@@ -10,6 +10,7 @@ const BEGIN: &str = "```\n$ clusterctl check\n";
 const END: &str = "```\n";
 
 const FILE: &str = "\
+name: shop
 version: '3'
 services:
   web:
