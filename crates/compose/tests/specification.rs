@@ -6,12 +6,15 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Keys of this product, and forms that the published list does not spell out.
-const OURS: [&str; 8] = [
+const OURS: [&str; 11] = [
     "services.*.x-cluster.resolved",
     "services.*.x-cluster.http",
     "services.*.x-cluster.http.host",
     "services.*.x-cluster.http.path",
     "services.*.x-cluster.http.port",
+    "services.*.x-cluster.http[].host",
+    "services.*.x-cluster.http[].path",
+    "services.*.x-cluster.http[].port",
     "services.*.pre_start[].x-cluster.on-unknown",
     "services.*.pre_start[].x-cluster.resolved",
     "services.*.env_file[]",
