@@ -4,10 +4,7 @@
 
 use crate::reader::Reader;
 use crate::tree::Place;
-use model::{
-    Dependency, DependencyCondition, Mode, Once, PreStart, RestartCondition, RestartPolicy,
-    ServiceName, ServiceSpec, UpdatePolicy,
-};
+use model::{Dependency, DependencyCondition, Once, PreStart, ServiceName, ServiceSpec};
 use std::collections::BTreeMap;
 
 /// Adds the jobs of all services. `at` holds where the services stand.
@@ -68,23 +65,6 @@ fn job(
     step: &PreStart,
     depends_on: Vec<Dependency>,
 ) -> ServiceSpec {
-    let mut placement = of.placement.clone();
-    placement.max_replicas_per_node = None;
-    ServiceSpec {
-        container: of.container.clone().for_step(step),
-        mode: Mode::ReplicatedJob { total: Some(1), concurrent: None },
-        resources: of.resources,
-        placement,
-        restart: RestartPolicy { condition: RestartCondition::Never, ..RestartPolicy::default() },
-        update: UpdatePolicy::default(),
-        rollback: UpdatePolicy::default(),
-        ports: Vec::new(),
-        networks: of.networks.clone(),
-        refers_to: of.refers_to.clone(),
-        depends_on,
-        shares_with: Vec::new(),
-        http: Vec::new(),
-        round_robin: false,
-        once: Some(Once { before: before.clone(), on_unknown: step.on_unknown }),
-    }
+    let once = Once { before: before.clone(), on_unknown: step.on_unknown };
+    of.run_once(of.container.clone().for_step(step), depends_on, once)
 }

@@ -1,7 +1,10 @@
 //! Commands around the life of a container (Compose Specification, `services.*.pre_start`, `post_start` and
 //! `pre_stop`). Written by deploys only; run by the agent of the container's node.
 
-use crate::{ContainerSpec, HealthCheck, Image, ServiceName};
+use crate::{
+    ContainerSpec, Dependency, HealthCheck, Image, Mode, RestartCondition, RestartPolicy,
+    ServiceName, ServiceSpec, UpdatePolicy,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -59,6 +62,41 @@ pub struct Once {
     pub before: ServiceName,
     /// What becomes of it when its node is lost.
     pub on_unknown: OnUnknown,
+}
+
+impl ServiceSpec {
+    /// What is run once beside a service of this spec, in such a container: a job of one copy, which publishes
+    /// nothing, and may be where the service may.
+    #[must_use]
+    pub fn run_once(
+        &self,
+        container: ContainerSpec,
+        depends_on: Vec<Dependency>,
+        once: Once,
+    ) -> Self {
+        let mut placement = self.placement.clone();
+        placement.max_replicas_per_node = None;
+        Self {
+            container,
+            mode: Mode::ReplicatedJob { total: Some(1), concurrent: None },
+            resources: self.resources,
+            placement,
+            restart: RestartPolicy {
+                condition: RestartCondition::Never,
+                ..RestartPolicy::default()
+            },
+            update: UpdatePolicy::default(),
+            rollback: UpdatePolicy::default(),
+            ports: Vec::new(),
+            networks: self.networks.clone(),
+            refers_to: self.refers_to.clone(),
+            depends_on,
+            shares_with: Vec::new(),
+            http: Vec::new(),
+            round_robin: false,
+            once: Some(once),
+        }
+    }
 }
 
 /// A command to run inside a container. Its `Debug` form shows no environment.

@@ -3,8 +3,8 @@
 use super::Now;
 use crate::limits::RUNS_PER_PROJECT;
 use crate::{
-    EndRun, Mode, OnUnknown, Once, Outcome, ProjectName, Refusal, RestartCondition, RestartPolicy,
-    Run, Service, ServiceId, ServiceSpec, State, UpdatePolicy,
+    EndRun, OnUnknown, Once, Outcome, ProjectName, Refusal, Run, Service, ServiceId, ServiceSpec,
+    State,
 };
 use imbl::OrdMap;
 use std::sync::Arc;
@@ -75,25 +75,8 @@ impl State {
     }
 }
 
-/// A job of one copy, which publishes nothing and is run once whatever becomes of its node.
 fn spec(run: &Run, of: &ServiceSpec) -> ServiceSpec {
-    let mut placement = of.placement.clone();
-    placement.max_replicas_per_node = None;
-    ServiceSpec {
-        container: run.container(&of.container),
-        mode: Mode::ReplicatedJob { total: Some(1), concurrent: None },
-        resources: of.resources,
-        placement,
-        restart: RestartPolicy { condition: RestartCondition::Never, ..RestartPolicy::default() },
-        update: UpdatePolicy::default(),
-        rollback: UpdatePolicy::default(),
-        ports: Vec::new(),
-        networks: of.networks.clone(),
-        refers_to: of.refers_to.clone(),
-        depends_on: if run.depends { of.depends_on.clone() } else { Vec::new() },
-        shares_with: Vec::new(),
-        http: Vec::new(),
-        round_robin: false,
-        once: Some(Once { before: run.service.clone(), on_unknown: OnUnknown::Wait }),
-    }
+    let depends_on = if run.depends { of.depends_on.clone() } else { Vec::new() };
+    let once = Once { before: run.service.clone(), on_unknown: OnUnknown::Wait };
+    of.run_once(run.container(&of.container), depends_on, once)
 }
