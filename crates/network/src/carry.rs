@@ -6,13 +6,12 @@
 use crate::core::{Core, Slot};
 use crate::counters::{Open, count};
 use crate::dial::{Miss, Reached, reach};
-use crate::limits::{ANSWER, ANSWER_AGAIN, ROUND};
 use crate::pump::pump;
 use crate::remark::Remark;
 use crate::route::{Served, Target, Ticket};
+use crate::search::Search;
 use crate::socket;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::net::TcpStream;
 
 /// Carries one client's connection to a replica of `served`, on the lane it runs on.
@@ -49,24 +48,10 @@ pub(crate) async fn carry(
 
 /// Finds a replica that takes a connection; goes on until the caller gives up.
 async fn place(core: &Arc<Core>, lane: usize, served: &Arc<Served>) -> (Ticket, Reached) {
-    let mut changes = core.picture.subscribe();
-    let mut tried = Vec::new();
-    let (mut patience, mut wait) = (ANSWER, ROUND);
+    let (mut search, mut tried) = (Search::new(core), Vec::new());
     loop {
-        let picked = served.pick(core.clock.now(), core.node(), &tried);
-        let Some((ticket, target)) = picked else {
-            if tried.is_empty() {
-                // Nobody serves. The sender of changes lives as long as `core`, so this cannot spin.
-                let _ = changes.changed().await;
-                continue;
-            }
-            let _ = tokio::time::timeout(wait, changes.changed()).await;
-            tried.clear();
-            patience = ANSWER_AGAIN;
-            wait = (wait * 2).min(Duration::from_secs(1));
-            continue;
-        };
-        match reach(core, lane, &target, patience).await {
+        let (ticket, target) = search.next(core, served, &mut tried).await;
+        match reach(core, lane, &target, search.patience).await {
             Ok(reached) => {
                 ticket.answered();
                 return (ticket, reached);

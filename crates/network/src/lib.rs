@@ -36,6 +36,7 @@ mod picture;
 mod pump;
 mod remark;
 mod route;
+mod search;
 mod security;
 mod socket;
 mod status;

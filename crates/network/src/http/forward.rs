@@ -11,17 +11,15 @@ use crate::dial::{Miss, Reached, reach};
 use crate::http::body::{BodyError, Sent};
 use crate::http::pool::{Key, Line, Sender, Unsent, Wire};
 use crate::http::table::Site;
-use crate::limits::{
-    ANSWER, ANSWER_AGAIN, HTTP_ATTEMPTS, HTTP_HEAD_BYTES, HTTP_HEADERS, HTTP_RESENDS, ROUND,
-};
+use crate::limits::{HTTP_ATTEMPTS, HTTP_HEAD_BYTES, HTTP_HEADERS, HTTP_RESENDS};
 use crate::route::{Target, Ticket};
+use crate::search::Search;
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use model::TaskId;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Why there is no response.
 #[derive(Debug)]
@@ -126,27 +124,15 @@ async fn place(
     wire: Wire,
     tried: &mut Vec<TaskId>,
 ) -> Placed {
-    let mut changes = core.picture.subscribe();
-    let (mut patience, mut wait) = (ANSWER, ROUND);
+    let mut search = Search::new(core);
     loop {
+        let (ticket, target) = search.next(core, &site.served, tried).await;
         let now = core.clock.now();
-        let Some((ticket, target)) = site.served.pick(now, core.node(), tried) else {
-            if tried.is_empty() {
-                // Nobody serves. The sender of changes lives as long as `core`, so this cannot spin.
-                let _ = changes.changed().await;
-                continue;
-            }
-            let _ = tokio::time::timeout(wait, changes.changed()).await;
-            tried.clear();
-            patience = ANSWER_AGAIN;
-            wait = (wait * 2).min(Duration::from_secs(1));
-            continue;
-        };
         let key = (target.task, target.port, wire);
         if let Some(line) = core.lanes[lane].pool.take(key, now) {
             return Placed { ticket, target, key, line, used: true };
         }
-        let reached = match reach(core, lane, &target, patience).await {
+        let reached = match reach(core, lane, &target, search.patience).await {
             Ok(reached) => speak(core, lane, reached, wire).await.map_err(Miss::Replica),
             Err(miss) => Err(miss),
         };
