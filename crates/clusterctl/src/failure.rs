@@ -90,10 +90,11 @@ impl Failure {
             Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => {
                 Self::unreachable(message).next_for_unavailable(said)
             }
-            _ if status.source().is_some() => {
-                Self::unreachable(format!("the connection broke: {}", chain(status)))
-                    .next("try again; `clusterctl status` shows which nodes answer")
-            }
+            _ if status.source().is_some() => Self::unreachable(format!(
+                "the connection to clusterd broke ({})",
+                root_cause(status)
+            ))
+            .next("try again; `clusterctl status` shows which nodes answer"),
             Code::Unauthenticated | Code::PermissionDenied => Self::refused(message).next(
                 "use the socket of a node as root, or a context made with `clusterctl context new`",
             ),
@@ -134,6 +135,15 @@ pub(crate) fn lacks_quorum(message: &str) -> bool {
         [Some(ready), Some(voters)] => ready * 2 <= voters,
         _ => true,
     }
+}
+
+/// What an error began with: the layers above it only say that they failed for it.
+fn root_cause(error: &dyn StdError) -> String {
+    let mut cause = error;
+    while let Some(below) = cause.source() {
+        cause = below;
+    }
+    cause.to_string()
 }
 
 /// An error with its sources in one line, without repeating what was said already.

@@ -2,7 +2,9 @@
 
 use crate::LabError;
 use std::{
-    env, fs,
+    env,
+    ffi::OsStr,
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -43,17 +45,19 @@ impl Binaries {
         Ok(found)
     }
 
-    /// Under cargo, builds both with this program's own profile, showing cargo's output; installed, finds
-    /// them beside this program.
+    /// Under cargo, builds both with this program's own profile, showing cargo's output; started by hand, finds
+    /// them beside this program, and builds them only where they are absent and can be built.
     ///
     /// # Errors
     /// The build's failure, or [`LabError::NoBinary`].
     pub fn find_or_build() -> Result<Self, LabError> {
         let own = env::current_exe().map_err(LabError::io("find", "this program"))?;
         let beside = own.parent().unwrap_or(Path::new("/"));
-        match Cargo::of(&own) {
-            Some(cargo) => cargo.build(Profile::own()),
-            None => Self::in_folder(beside),
+        let by_hand = env::var_os("CARGO").is_none();
+        match (Self::in_folder(beside), Cargo::of(&own)) {
+            (Ok(found), _) if by_hand => Ok(found),
+            (_, Some(cargo)) => cargo.build(Profile::own()),
+            (found, None) => found,
         }
     }
 
@@ -105,7 +109,14 @@ impl Cargo {
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(&cargo);
         command.current_dir(&self.workspace).arg("build");
-        command.args(PROGRAMS.iter().flat_map(|name| ["-p", name]));
+        // By program, not by package: so the dependencies have the features that the whole workspace gives
+        // them, and what an ordinary build has compiled is not compiled again with others.
+        command.args(PROGRAMS.iter().flat_map(|name| ["--bin", name]));
+        // What cargo tells the program that it runs about this package is an input of some build scripts:
+        // left in, they and all that depends on them would be built anew.
+        for (name, _) in env::vars_os().filter(|(name, _)| of_a_package(name)) {
+            command.env_remove(name);
+        }
         command.arg("--target-dir").arg(&self.target);
         let folder = match profile {
             Profile::Debug => "debug",
@@ -122,5 +133,29 @@ impl Cargo {
             return Err(LabError::Command { command: text, status: status.to_string(), message });
         }
         Binaries::in_folder(&self.target.join(folder))
+    }
+}
+
+/// Whether a variable is one that cargo sets for a program about its package, rather than a setting of cargo.
+fn of_a_package(name: &OsStr) -> bool {
+    let prefixes = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];
+    name.to_str().is_some_and(|name| prefixes.iter().any(|prefix| name.starts_with(prefix)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::of_a_package;
+
+    #[test]
+    fn a_build_within_a_run_keeps_the_settings_and_forgets_the_package() {
+        for name in
+            ["CARGO_PKG_NAME", "CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH", "CARGO_CRATE_NAME"]
+        {
+            assert!(of_a_package(name.as_ref()), "{name}");
+        }
+        for name in ["CARGO_HOME", "CARGO_TARGET_DIR", "CARGO_PROFILE_RELEASE_LTO", "CARGO", "PATH"]
+        {
+            assert!(!of_a_package(name.as_ref()), "{name}");
+        }
     }
 }

@@ -9,14 +9,15 @@ use api::v1::{self, containers_client::ContainersClient};
 use jiff::Timestamp;
 use model::{NodeId, State, Task, TaskId, TaskState};
 use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Status;
 use tonic::transport::Channel;
+use tonic::{Code, Status};
 
 /// Containers whose logs are merged at most.
 const MERGED: usize = 500;
@@ -219,11 +220,15 @@ impl Source {
 
     fn failed(&self, why: &Status) -> v1::LogsReply {
         let on = &self.on;
+        // A status that was made here, because the connection broke, has a source; one from the node has none.
+        let broke = why.source().is_some() || why.code() == Code::Unavailable;
+        let why = if broke { "it does not answer" } else { why.message() };
+        let then = if self.request.follow { "; asking again" } else { "" };
         v1::LogsReply {
             replica: self.request.replica.clone(),
             node: on.clone(),
             stderr: true,
-            line: format!("(no logs from {on}: {})\n", why.message()).into_bytes(),
+            line: format!("(no logs from {on}: {why}{then})\n").into_bytes(),
             at: String::new(),
         }
     }

@@ -243,7 +243,8 @@ fn told(outcome: io::Result<String>) -> ExitCode {
 fn identity() -> String {
     let text = |key: &str| env::var(key).unwrap_or_else(|_| "-".to_owned());
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    format!("host {} version {} slot {}", host.trim(), text("VERSION"), text("SLOT"))
+    let slot = env::var("SLOT").unwrap_or_else(|_| text("CLUSTER_SLOT"));
+    format!("host {} version {} slot {slot}", host.trim(), text("VERSION"))
 }
 
 fn tick() {
