@@ -68,7 +68,7 @@ impl Engine {
             Err(failure) if failure.conflict() => {}
             // One that cannot be begun has ended, with what the engine says as its output.
             Err(failure @ Failure::Refused { .. }) => {
-                keep_end(tail, failure.to_string().as_bytes())
+                keep_end(tail, failure.to_string().as_bytes());
             }
             Err(failure) => return Err(failure),
         }
