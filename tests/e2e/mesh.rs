@@ -37,12 +37,11 @@ fn inside(cluster: &Cluster, project: &str, replica: &str, line: &str) -> Step<S
 /// Asks from a replica; what it was answered. The test image has no library that looks up names, so that is a step
 /// of its own.
 fn fetch(cluster: &Cluster, project: &str, replica: &str, name: &str) -> Step<String> {
-    let address = match name.parse::<Ipv4Addr>() {
-        Ok(address) => address.to_string(),
-        Err(_) => {
-            let found = lookup(cluster, project, replica, name)?.pop_first();
-            found.ok_or_else(|| format!("{project}/{replica} knows no {name}"))?
-        }
+    let address = if let Ok(address) = name.parse::<Ipv4Addr>() {
+        address.to_string()
+    } else {
+        let found = lookup(cluster, project, replica, name)?.pop_first();
+        found.ok_or_else(|| format!("{project}/{replica} knows no {name}"))?
     };
     inside(cluster, project, replica, &format!("lab-server ask {address}:80"))
 }

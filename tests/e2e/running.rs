@@ -3,13 +3,13 @@
 use crate::cluster::{Cluster, eventually, hold};
 use lab::harness::Verdict;
 
-const PROJECT: &str = r#"name: once
+const PROJECT: &str = r"name: once
 services:
   it:
     image: e2e/web:1
     stop_grace_period: 1s
     environment: {GREETING: hello}
-"#;
+";
 
 /// Its output and exit code come back, and nothing of it is left.
 pub(crate) fn run_gives_output_and_exit_code(cluster: &Cluster) -> Verdict {
