@@ -147,6 +147,9 @@ pub(crate) struct Check {
     /// Fail unless every key is honoured or emulated
     #[arg(long)]
     pub(crate) strict: bool,
+    /// How many nodes could run a service; several unless it is said
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) nodes: Option<usize>,
 }
 
 #[derive(Debug, ClapArgs)]

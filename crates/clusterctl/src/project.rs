@@ -33,7 +33,7 @@ pub(crate) struct Sources {
     pub(crate) allow_host: bool,
     /// What the cluster's policy lets containers be handed, by project.
     pub(crate) granted: BTreeMap<String, BTreeSet<Power>>,
-    /// Nodes that could run a service, when known.
+    /// Nodes that could run a service; several when it is not said.
     pub(crate) nodes: Option<usize>,
     /// What the images are called that were built, by service.
     pub(crate) built: BTreeMap<String, String>,
@@ -120,7 +120,7 @@ pub(crate) fn of_folder() -> Result<Option<String>, Failure> {
     if find_files(&current_folder()?).is_empty() {
         return Ok(None);
     }
-    let sources = Sources { allow_host: true, ..Sources::default() };
+    let sources = Sources { allow_host: true, nodes: Some(1), ..Sources::default() };
     let read = Gathered::new(&sources)?;
     match read.load(&sources).project().map(|loaded| loaded.spec.name.to_string()) {
         Ok(name) => Ok(Some(name)),

@@ -48,6 +48,28 @@ fn json_says_the_same() {
 }
 
 #[test]
+fn a_path_of_this_machine_is_judged_as_a_deploy_would() {
+    let place = Place::empty();
+    let file = "services: {web: {image: nginx, volumes: [./web.conf:/etc/web.conf]}}\n";
+    place.write("compose.yaml", file);
+    place.write("web.conf", "listen 80;\n");
+    let ran = place.run("check");
+    assert_eq!(ran.code, 1, "{ran:?}");
+    let line = ran.out.lines().find(|l| l.contains("./web.conf")).unwrap_or_default();
+    for part in ["refused", "configs: [{source: web_conf, target: /etc/web.conf}]"] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    assert_eq!(place.run("check --nodes 1 --strict").code, 0);
+    assert_eq!(place.run("config").code, 0);
+    // What is offered works as it is written.
+    let offered = "services: {web: {image: nginx, configs: [{source: web_conf, target: /etc/web.conf}]}}\n\
+                   configs: {web_conf: {file: ./web.conf}}\n";
+    place.write("compose.yaml", offered);
+    let ran = place.run("check --strict");
+    assert_eq!(ran.code, 0, "{ran:?}");
+}
+
+#[test]
 fn a_mistake_is_shown_with_its_line_and_fails() {
     let place = Place::empty();
     place.write("compose.yaml", &FILE.replace("image:", "imgae:"));

@@ -42,6 +42,7 @@ mod project;
 mod reader;
 mod rebase;
 mod refers;
+mod relative;
 mod rights;
 mod scalar;
 mod secrets;
@@ -106,7 +107,7 @@ pub struct Input<'a> {
     pub allow_host: bool,
     /// What else containers of a project may be handed.
     pub granted: BTreeMap<String, BTreeSet<Power>>,
-    /// How many nodes could run a service, constraints aside; `None` when that is not known.
+    /// How many nodes could run a service, constraints aside; `None` stands for several.
     pub nodes: Option<usize>,
     /// Active profiles, beside those of `COMPOSE_PROFILES`.
     pub profiles: Vec<String>,

@@ -1,12 +1,12 @@
 //! `volumes` and `tmpfs` of a service: what its containers see of volumes, hosts and memory. A mount that
 //! would hand over the host is told apart here, whatever way it is written.
 
-use crate::card::Standing;
 use crate::complaint::shown;
 use crate::hostpath;
 use crate::keys::Section;
 use crate::project::Known;
 use crate::reader::{Fields, Reader, plain};
+use crate::relative;
 use crate::scalar;
 use crate::service::undeclared;
 use crate::templates;
@@ -94,7 +94,7 @@ fn short(r: &mut Reader<'_>, text: &str, at: Place, context: &Context<'_>) -> Op
     let source = if parts.len() == 1 {
         MountSource::Anonymous
     } else if source.starts_with(['/', '.', '~']) {
-        MountSource::Bind(bind(r, source, at, context)?)
+        MountSource::Bind(bind(r, source, &target, at, context)?)
     } else {
         MountSource::Volume(volume(r, source, at, context)?)
     };
@@ -179,12 +179,18 @@ fn volume(r: &mut Reader<'_>, name: &str, at: Place, context: &Context<'_>) -> O
 }
 
 /// The absolute path of the host that a bind shows, if it may.
-fn bind(r: &mut Reader<'_>, path: &str, at: Place, context: &Context<'_>) -> Option<String> {
+fn bind(
+    r: &mut Reader<'_>,
+    path: &str,
+    target: &str,
+    at: Place,
+    context: &Context<'_>,
+) -> Option<String> {
     let path = &templates::strict(r, path, "volumes", at)?;
     let absolute = if path.starts_with('/') {
         hostpath::normal(path)
     } else {
-        relative(r, path, at, context)?
+        relative::path(r, path, target, at, context)?
     };
     if absolute.split('/').nth(1).is_some_and(|top| top.contains("{{")) {
         r.hands_over(at, "volumes", &format!("`{}` could be any folder of the host", shown(path)));
@@ -193,51 +199,6 @@ fn bind(r: &mut Reader<'_>, path: &str, at: Place, context: &Context<'_>) -> Opt
         r.hands_over(at, "volumes", &format!("`{}` {why}", shown(path)));
     }
     Some(absolute)
-}
-
-/// A path that starts at the project folder or at the deployer's home means something on one machine only.
-fn relative(r: &mut Reader<'_>, path: &str, at: Place, context: &Context<'_>) -> Option<String> {
-    let name = shown(path);
-    let Some(deployer) = &r.rules.deployer else {
-        r.log.error(at, format!("`{name}` is relative; a canonical document has absolute paths"));
-        return None;
-    };
-    let start = match path.strip_prefix('~') {
-        Some(rest) if rest.is_empty() || rest.starts_with('/') => {
-            deployer.variables.get("HOME").map(|home| format!("{home}{rest}"))
-        }
-        _ => Some(format!("{}/{path}", deployer.files.folder)),
-    };
-    let Some(start) = start.filter(|s| s.starts_with('/')) else {
-        r.log.error(at, format!("`{name}` starts at a folder that is not known here"));
-        return None;
-    };
-    let help = "use a named volume, an absolute path that exists on every node, or pin the service with a \
-                placement constraint on node.hostname";
-    match r.rules.nodes {
-        _ if context.pinned => {}
-        Some(0 | 1) => {}
-        Some(nodes) => {
-            let message = format!(
-                "`{name}` is a path of this machine, but {nodes} nodes could run the service"
-            );
-            r.refuse_value(at, "volumes", &message, help);
-            return None;
-        }
-        None => {
-            let message = format!("`{name}` works only while a single node can run the service");
-            let path = format!("{}.volumes", r.scope);
-            r.log.find(at, path, Standing::Harmless, message.as_str(), "");
-            r.log.warn(at, message);
-        }
-    }
-    let path = hostpath::normal(&start);
-    // The project folder's name comes from outside and must be as clean as a path that is written.
-    if let Err(expected) = plain(&path) {
-        r.log.error(at, format!("`{}`: expected {expected}", shown(&path)));
-        return None;
-    }
-    Some(path)
 }
 
 fn long(r: &mut Reader<'_>, node: &Node, context: &Context<'_>) -> Option<Mount> {
@@ -262,7 +223,7 @@ fn long(r: &mut Reader<'_>, node: &Node, context: &Context<'_>) -> Option<Mount>
             );
             return None;
         }
-        ("bind", Some(path)) => MountSource::Bind(bind(r, &path, node.at, context)?),
+        ("bind", Some(path)) => MountSource::Bind(bind(r, &path, &target, node.at, context)?),
         ("bind", None) => {
             r.log.error(node.at, "a mount of `type: bind` needs a `source`");
             return None;

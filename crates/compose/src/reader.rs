@@ -30,7 +30,7 @@ pub(crate) struct Rules<'a> {
     pub(crate) allow_host: bool,
     /// What else is, by project.
     pub(crate) granted: BTreeMap<String, BTreeSet<Power>>,
-    /// How many nodes could run a service.
+    /// How many nodes could run a service; `None` stands for several.
     pub(crate) nodes: Option<usize>,
     /// Which profiles are active.
     pub(crate) profiles: Profiles,

@@ -220,11 +220,24 @@ fn no_files_and_too_many_are_refused() {
 }
 
 #[test]
-fn a_relative_bind_is_remarked_on_where_the_number_of_nodes_is_not_known() {
-    let mut input = input("services: {web: {image: nginx, volumes: [./a:/a]}}");
-    input.nodes = None;
-    let loaded = load(input).unwrap_or_else(|e| panic!("{e}"));
-    assert!(loaded.remarks[0].message.contains("single node"), "{:?}", loaded.remarks);
+fn a_relative_bind_is_for_one_node_and_there_are_several_where_the_number_is_not_known() {
+    for (nodes, placement, allowed) in [
+        (None, "", false),
+        (Some(3), "", false),
+        (Some(1), "", true),
+        (Some(0), "", true),
+        (None, "node.hostname == a", true),
+        (Some(3), "node.hostname == a", true),
+        (Some(3), "node.hostname != a", false),
+        (Some(3), "node.labels.disk == ssd", false),
+    ] {
+        let constraint = if placement.is_empty() { "" } else { "'" };
+        let text = format!(
+            "services: {{web: {{image: nginx, volumes: [./a:/a], deploy: {{placement: {{constraints: [{constraint}{placement}{constraint}]}}}}}}}}"
+        );
+        let loaded = load(Input { nodes, ..input(&text) });
+        assert_eq!(loaded.is_ok(), allowed, "{nodes:?} {placement}: {loaded:?}");
+    }
 }
 
 #[test]

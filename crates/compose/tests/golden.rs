@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// `# nodes: 3`, `# ignore: a b`, `# allow-host: yes`, `# env: A=1 B=2`, `# dotenv: A=1`.
+/// `# nodes: 3` (`# nodes: unknown`), `# ignore: a b`, `# allow-host: yes`, `# env: A=1 B=2`, `# dotenv: A=1`.
 fn options(text: &str) -> BTreeMap<&str, &str> {
     let lines = text.lines().map_while(|l| l.strip_prefix("# "));
     lines.filter_map(|l| l.split_once(": ")).collect()
@@ -27,6 +27,7 @@ fn show(name: &str, text: &str) -> String {
         "web.env" => Ok(Some(b"FROM_FILE=file\nSHARED=file\nREF=${SET}\n".to_vec())),
         "broken.env" => Ok(Some(b"FINE=1\nnot fine\n".to_vec())),
         "locked.env" => Err("permission denied".to_owned()),
+        _ if beside().join(path).is_dir() => Err("it is no regular file".to_owned()),
         _ => Ok(fs::read(beside().join(path)).ok()),
     };
     let mut files = Vec::new();
@@ -51,7 +52,10 @@ fn show(name: &str, text: &str) -> String {
         ignore: words("ignore").map(str::to_owned).collect::<BTreeSet<_>>(),
         allow_host: options.contains_key("allow-host"),
         granted: Default::default(),
-        nodes: Some(options.get("nodes").map_or(3, |n| n.parse().expect("a number of nodes"))),
+        nodes: match options.get("nodes").copied() {
+            Some("unknown") => None,
+            nodes => Some(nodes.map_or(3, |n| n.parse().expect("a number of nodes"))),
+        },
         profiles: words("profiles").map(str::to_owned).collect(),
         ..Input::default()
     });

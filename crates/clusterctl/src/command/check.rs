@@ -22,7 +22,9 @@ const STANDINGS: [Standing; 5] = [
 
 /// The report card.
 pub(crate) fn check(out: Out, global: &Global, words: &Check) -> Result<(), Failure> {
-    let read = project::read(&Sources::new(&words.input, global.project.clone()))?;
+    let sources =
+        Sources { nodes: words.nodes, ..Sources::new(&words.input, global.project.clone()) };
+    let read = project::read(&sources)?;
     out.either(|| table(&read.report.card), || document(&read))?;
     for complaint in mistakes(&read) {
         out.say(text::safe_lines(&read.render(complaint)).trim_end());
@@ -41,7 +43,9 @@ pub(crate) fn check(out: Out, global: &Global, words: &Check) -> Result<(), Fail
 
 /// The canonical document.
 pub(crate) fn config(out: Out, global: &Global, words: &Config) -> Result<(), Failure> {
-    let loaded = project::load(&Sources::new(&words.input, global.project.clone()))?;
+    // What a document says does not depend on how many nodes there are.
+    let sources = Sources { nodes: Some(1), ..Sources::new(&words.input, global.project.clone()) };
+    let loaded = project::load(&sources)?;
     let loaded = loaded.map_err(|rejected| {
         rejected.warnings.iter().for_each(|c| out.warn(&said(c)));
         let errors = rejected.errors.join("\n");
