@@ -60,6 +60,7 @@ fn calm(shared: &Shared) -> Vec<Trial> {
         shared.test("logs_are_merged_and_followed", basics::logs_are_merged_and_followed),
         shared.test("exec_runs_inside", basics::exec_runs_inside),
         shared.test("run_gives_output_and_exit_code", running::run_gives_output_and_exit_code),
+        shared.test("run_talks_to_who_runs_it", running::run_talks_to_who_runs_it),
         shared.test("logs_are_calm", quiet::calm_logs),
         shared.test("a_release_drops_no_request", basics::a_release_drops_no_request),
         shared.test("a_bad_release_goes_back", rollouts::a_bad_release_goes_back),

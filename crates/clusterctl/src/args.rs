@@ -369,8 +369,14 @@ pub(crate) struct Run {
     /// Run in this folder
     #[arg(short, long)]
     pub(crate) workdir: Option<String>,
-    /// Without a terminal, as it always is
-    #[arg(short = 'T', long = "no-tty", hide = true)]
+    /// Pass standard input on
+    #[arg(short, long)]
+    pub(crate) interactive: bool,
+    /// Allocate a terminal
+    #[arg(short, long)]
+    pub(crate) tty: bool,
+    /// Without a terminal, as it is unless -t is given
+    #[arg(short = 'T', long = "no-tty", hide = true, conflicts_with = "tty")]
     pub(crate) no_tty: bool,
     /// The service
     pub(crate) service: String,

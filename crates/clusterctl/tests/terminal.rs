@@ -78,18 +78,37 @@ fn progress_is_redrawn_in_place() {
 fn keys_go_to_the_container_untouched_and_the_terminal_is_set_back() {
     let fake = Fake::new();
     fake.set(|s| s.exec = vec![Reply::Output(b"bye".to_vec()), Reply::ExitCode(5)]);
-    let place = Place::with(&fake);
+    types(&fake, "exec -it web.2 -- sh", 5);
+}
+
+#[test]
+fn keys_go_to_what_is_run_once_as_well() {
+    let fake = Fake::new();
+    let ended = ReplicaSummary { exit_code: Some(6), ..replica("mine.1", "ended", "") };
+    fake.set(|s| {
+        s.exec = vec![Reply::Output(b"bye".to_vec())];
+        s.replicas = vec![vec![replica("mine.1", "running", "")]];
+        s.replicas_after_exec = vec![vec![ended]];
+    });
+    types(&fake, "run -it --name mine web sh", 6);
+    let run = fake.set(|s| s.runs.remove(0));
+    assert!(run.tty && run.interactive, "{run:?}");
+}
+
+/// Types at a terminal until what runs ends.
+fn types(fake: &Fake, words: &str, code: i32) {
+    let place = Place::with(fake);
     let mut terminal = Terminal::open();
     let shown = terminal.watch();
     let before = tcgetattr(&terminal.theirs).unwrap();
-    let mut child = terminal.spawn(place.command("exec -it web.2 -- sh"));
+    let mut child = terminal.spawn(place.command(words));
     while tcgetattr(&terminal.theirs).unwrap().local_modes.contains(LocalModes::ICANON) {
         assert!(child.try_wait().unwrap().is_none(), "it ended before the terminal was raw");
         std::thread::yield_now();
     }
     // Ctrl-C is a key like any other; Ctrl-D ends the fake's command.
     terminal.ours.write_all(b"ls\x03\r\x04").unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(5));
+    assert_eq!(child.wait().unwrap().code(), Some(code));
     let after = tcgetattr(&terminal.theirs).unwrap();
     assert_eq!((after.local_modes, after.input_modes), (before.local_modes, before.input_modes));
     drop(terminal);

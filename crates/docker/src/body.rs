@@ -31,6 +31,8 @@ pub(crate) fn body(create: &Create) -> ContainerCreateBody {
         stop_timeout: Some(seconds(create.grace)),
         tty: Some(spec.tty),
         open_stdin: Some(spec.stdin_open),
+        // Who runs something once is the only one to write to it.
+        stdin_once: Some(spec.stdin_open && create.spec.once.is_some()),
         exposed_ports: own_network.then_some(ports),
         host_config: Some(host(create)),
         networking_config: networking(create).filter(|_| own_network),

@@ -142,7 +142,7 @@ impl Engine {
     }
 }
 
-fn read(piece: LogOutput) -> ExecOutput {
+pub(crate) fn read(piece: LogOutput) -> ExecOutput {
     let stderr = matches!(piece, LogOutput::StdErr { .. });
     ExecOutput { stderr, bytes: piece.into_bytes() }
 }

@@ -8,6 +8,7 @@
 //!
 //! Start with [`Engine`]; `execute.rs` is the doing, `observe.rs` and `changes.rs` the seeing.
 
+mod attach;
 mod body;
 mod changes;
 mod engine;
@@ -23,6 +24,7 @@ mod observe;
 mod settings;
 mod supplies;
 
+pub use attach::Attached;
 pub use changes::Change;
 pub use engine::Engine;
 pub use exec::{Exec, ExecOutput, ExecRequest};

@@ -26,6 +26,12 @@ pub struct Run {
     pub working_dir: Option<String>,
     /// It waits for what the service depends on.
     pub depends: bool,
+    /// With a terminal.
+    #[serde(default)]
+    pub tty: bool,
+    /// With a standard input.
+    #[serde(default)]
+    pub interactive: bool,
 }
 
 impl fmt::Debug for Run {
@@ -62,6 +68,8 @@ impl Run {
         container.environment.extend(self.environment.clone());
         container.user = self.user.clone().or(container.user);
         container.working_dir = self.working_dir.clone().or(container.working_dir);
+        container.tty = self.tty;
+        container.stdin_open = self.interactive;
         container.hostname = None;
         container.healthcheck = Some(crate::HealthCheck::none());
         container.hooks = crate::Hooks::default();

@@ -1,10 +1,10 @@
 //! Projects, services, slots and volumes as the cluster holds them.
 
 use crate::{
-    NodeId, ProjectName, Rollout, ServiceId, ServiceName, ServiceSpec, Slot, TaskId, Time,
+    NodeId, Power, ProjectName, Rollout, ServiceId, ServiceName, ServiceSpec, Slot, TaskId, Time,
     VolumeKey, VolumeName, VolumeSpec, WallTime,
 };
-use imbl::OrdMap;
+use imbl::{OrdMap, OrdSet};
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -28,6 +28,9 @@ pub struct Project {
     pub source: Arc<str>,
     /// Registry logins sealed with the cluster key, by registry host.
     pub logins: OrdMap<String, Vec<u8>>,
+    /// What its services ask for of their hosts.
+    #[serde(default)]
+    pub powers: OrdSet<Power>,
 }
 
 /// A service of a project.

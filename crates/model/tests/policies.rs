@@ -59,6 +59,33 @@ fn what_is_revoked_is_refused_from_the_next_deploy_on() {
 }
 
 #[test]
+fn what_is_revoked_is_not_run_once_either() {
+    let mut log = Log::founded();
+    deploy(&mut log, &[Power::Pid], true);
+    let run = |name: &str| {
+        Command::Run(Run {
+            project: "shop".parse().unwrap(),
+            service: "web".parse().unwrap(),
+            name: name.parse().unwrap(),
+            command: None,
+            entrypoint: None,
+            environment: BTreeMap::new(),
+            user: None,
+            working_dir: None,
+            depends: false,
+            tty: false,
+            interactive: false,
+        })
+    };
+    assert!(matches!(log.apply(run("one")), Outcome::Accepted { .. }));
+    set(&mut log, &[], &[Power::Pid]);
+    let Outcome::Refused(why) = log.apply(run("two")) else { panic!("it was let through") };
+    assert!(why.to_string().ends_with("`clusterctl policy grant -p shop pid`"), "{why}");
+    set(&mut log, &[Power::Pid], &[]);
+    assert!(matches!(log.apply(run("two")), Outcome::Accepted { .. }));
+}
+
+#[test]
 fn a_deploy_that_grants_what_it_asks_for_is_recorded_as_such_and_refused_ones_grant_nothing() {
     let mut log = Log::founded();
     let moved = Command::Deploy(Deploy {

@@ -17,6 +17,8 @@ fn run(service: &str, name: &str) -> Run {
         user: None,
         working_dir: None,
         depends: false,
+        tty: false,
+        interactive: false,
     }
 }
 
@@ -50,12 +52,28 @@ fn it_is_a_job_of_one_with_the_services_spec_and_its_own_words() {
     let spec = one.spec();
     assert!(spec.mode.job() && spec.ports.is_empty() && one.scale == 1);
     assert_eq!(spec.container.command, Some(vec!["migrate".into()]));
+    assert!(!spec.container.tty && !spec.container.stdin_open);
     assert_eq!(spec.container.environment["A"], "2");
     assert_eq!(spec.container.environment["B"], "1");
     assert_eq!(
         spec.container.image,
         log.state.service(&project, &"web".parse().unwrap()).unwrap().spec().container.image
     );
+}
+
+#[test]
+fn terminal_and_input_are_as_asked_and_not_the_services() {
+    let mut log = shop();
+    let mut spec = service();
+    (spec.container.tty, spec.container.stdin_open) = (true, true);
+    log.apply(deploy("shop", &[("web", spec)]));
+    for (name, tty, interactive) in [("a", false, false), ("b", true, true), ("c", false, true)] {
+        log.apply(Command::Run(Run { tty, interactive, ..run("web", name) }));
+        let project: ProjectName = "shop".parse().unwrap();
+        let made = log.state.runs_of(&project).find(|s| s.name.as_str() == name).unwrap();
+        let container = &made.spec().container;
+        assert_eq!((container.tty, container.stdin_open), (tty, interactive), "{name}");
+    }
 }
 
 #[test]

@@ -19,11 +19,30 @@ use tokio_stream::wrappers::ReceiverStream;
 const PIECE: usize = 16 * 1024;
 
 pub(crate) async fn run(session: &Session, words: Exec) -> Result<(), Failure> {
-    if words.tty && words.interactive && !io::stdin().is_terminal() {
+    needs_terminal(words.tty, words.interactive)?;
+    let start = start(session, words).await?;
+    match converse(session, start).await? {
+        Some(0) => Ok(()),
+        Some(code) => Err(Failure::passed(code)),
+        None => {
+            Err(Failure::unreachable("the connection to the replica ended before the command did")
+                .next("`clusterctl ps` shows whether the replica still runs"))
+        }
+    }
+}
+
+/// Refuses a terminal at the other end where there is none at this one.
+pub(crate) fn needs_terminal(tty: bool, interactive: bool) -> Result<(), Failure> {
+    if tty && interactive && !io::stdin().is_terminal() {
         return Err(Failure::usage("the standard input is no terminal")
             .next("leave out -t, or run this from a terminal"));
     }
-    let start = start(session, words).await?;
+    Ok(())
+}
+
+/// Ties what is to be started to this program's streams and terminal, until it ends. Returns its exit code, if
+/// that was told.
+pub(crate) async fn converse(session: &Session, start: ExecStart) -> Result<Option<i64>, Failure> {
     let (tty, interactive) = (start.tty, start.interactive);
     let (sender, receiver) = mpsc::channel(16);
     let send = |part| ExecRequest { part: Some(part) };
@@ -46,10 +65,7 @@ pub(crate) async fn run(session: &Session, words: Exec) -> Result<(), Failure> {
     let held = sender;
     let outcome = talk(session, &mut client, receiver).await;
     drop((raw, held));
-    match outcome? {
-        0 => Ok(()),
-        code => Err(Failure::passed(code)),
-    }
+    outcome
 }
 
 async fn start(session: &Session, words: Exec) -> Result<ExecStart, Failure> {
@@ -80,12 +96,12 @@ pub(crate) fn variable(text: String) -> String {
     format!("{text}={value}")
 }
 
-/// Prints what comes until the command ends; returns its exit code.
+/// Prints what comes until the command ends; returns its exit code, if it was told.
 async fn talk(
     session: &Session,
     client: &mut api::v1::admin_client::AdminClient<tonic::transport::Channel>,
     receiver: mpsc::Receiver<ExecRequest>,
-) -> Result<i64, Failure> {
+) -> Result<Option<i64>, Failure> {
     let failed = |status: tonic::Status| Failure::from_status(&status);
     let reply = client.exec(ReceiverStream::new(receiver)).await.map_err(failed)?;
     let mut stream = reply.into_inner();
@@ -93,12 +109,11 @@ async fn talk(
         match reply.part {
             Some(Reply::Output(bytes)) => session.out.bytes(&bytes)?,
             Some(Reply::Error(bytes)) => session.out.error_bytes(&bytes)?,
-            Some(Reply::ExitCode(code)) => return Ok(code),
+            Some(Reply::ExitCode(code)) => return Ok(Some(code)),
             None => {}
         }
     }
-    Err(Failure::unreachable("the connection to the replica ended before the command did")
-        .next("`clusterctl ps` shows whether the replica still runs"))
+    Ok(None)
 }
 
 async fn pass_input(sender: mpsc::Sender<ExecRequest>) {

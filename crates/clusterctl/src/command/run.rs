@@ -1,13 +1,13 @@
 //! `run`: a command in a container of its own that is as a service's, wherever the cluster has room for it. What it
-//! prints is shown as it comes, and its exit code is that of this program.
+//! prints is shown as it comes, what is typed goes to it where that is asked for, and its exit code is that of this program.
 
 use crate::args::Run;
-use crate::command::exec::variable;
+use crate::command::exec::{converse, needs_terminal, variable};
 use crate::command::logs::{bare, show};
 use crate::failure::Failure;
 use crate::retry;
 use crate::session::{Chosen, Session};
-use api::v1::{EndRunRequest, LogsQuery, ReplicaSummary, RunRequest};
+use api::v1::{EndRunRequest, ExecStart, LogsQuery, ReplicaSummary, RunRequest};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -15,8 +15,15 @@ use std::time::Duration;
 const LOOK: Duration = Duration::from_millis(250);
 /// Exit code of one who was interrupted, as shells have it.
 const INTERRUPTED: i64 = 130;
+/// Conditions of what has a container, or had one.
+const RUNS: [&str; 4] = ["running", "unhealthy", "stopping", "ended"];
+/// How long its output may go on after it was seen to have ended.
+const OVERDUE: Duration = Duration::from_secs(10);
 
 pub(crate) async fn run(session: &Session, words: Run) -> Result<(), Failure> {
+    if !words.detach {
+        needs_terminal(words.tty, words.interactive)?;
+    }
     let (mut names, project) = bare(vec![words.service.clone()], session.global.project.clone())?;
     let service = names.pop().unwrap_or_default();
     let chosen = match project {
@@ -34,6 +41,8 @@ pub(crate) async fn run(session: &Session, words: Run) -> Result<(), Failure> {
         user: words.user.unwrap_or_default(),
         working_dir: words.workdir.unwrap_or_default(),
         no_deps: words.no_deps,
+        tty: words.tty,
+        interactive: words.interactive,
         request: None,
     };
     retry::write(&session.cluster, chosen.stamp, async |mut client, id| {
@@ -43,7 +52,8 @@ pub(crate) async fn run(session: &Session, words: Run) -> Result<(), Failure> {
     if words.detach {
         return session.out.data(&format!("{name}\n"));
     }
-    let one = OneOff { session, project: chosen.name, name };
+    let (tty, interactive) = (words.tty, words.interactive);
+    let one = OneOff { session, project: chosen.name, name, tty, interactive };
     let ended = tokio::select! {
         ended = one.to_its_end() => ended,
         _ = tokio::signal::ctrl_c() => {
@@ -74,25 +84,68 @@ struct OneOff<'a> {
     session: &'a Session,
     project: String,
     name: String,
+    tty: bool,
+    interactive: bool,
 }
 
 impl OneOff<'_> {
     /// Shows what it prints; returns its exit code.
     async fn to_its_end(&self) -> Result<i64, Failure> {
         self.started().await?;
-        let query = LogsQuery {
+        if self.tty || self.interactive {
+            self.attached().await?;
+        } else {
+            self.logs(true).await?;
+        }
+        let ended = self.until(&["ended"]).await?;
+        ended.exit_code.ok_or_else(|| Failure::refused(&ended.state))
+    }
+
+    /// What it prints, and with `follow` what it will.
+    async fn logs(&self, follow: bool) -> Result<(), Failure> {
+        let (project, names) = (self.project.clone(), vec![self.name.clone()]);
+        let query = LogsQuery { project, names, follow, tail: -1, ..LogsQuery::default() };
+        show(self.session, query, true).await
+    }
+
+    /// Ties this terminal to it, from its start to its end.
+    async fn attached(&self) -> Result<(), Failure> {
+        if self.until(&RUNS).await?.condition == "ended" {
+            return self.logs(false).await;
+        }
+        let start = ExecStart {
+            attach: true,
+            tty: self.tty,
+            interactive: self.interactive,
             project: self.project.clone(),
-            names: vec![self.name.clone()],
-            follow: true,
-            tail: -1,
-            ..LogsQuery::default()
+            replica: self.name.clone(),
+            ..ExecStart::default()
         };
-        show(self.session, query, true).await?;
+        let talked = tokio::select! {
+            talked = converse(self.session, start) => talked.map(drop),
+            ended = self.overdue() => ended,
+        };
+        if talked.is_err() && self.look().await?.is_some_and(|r| r.condition == "ended") {
+            // It ended just before: what it printed is all there is.
+            return self.logs(false).await;
+        }
+        talked
+    }
+
+    /// Returns when it has ended, and its output should long have.
+    async fn overdue(&self) -> Result<(), Failure> {
+        self.until(&["ended"]).await?;
+        tokio::time::sleep(OVERDUE).await;
+        Ok(())
+    }
+
+    /// Waits until it is in one of these conditions.
+    async fn until(&self, conditions: &[&str]) -> Result<ReplicaSummary, Failure> {
         loop {
             if let Some(replica) = self.look().await?
-                && replica.condition == "ended"
+                && conditions.contains(&replica.condition.as_str())
             {
-                return replica.exit_code.ok_or_else(|| Failure::refused(&replica.state));
+                return Ok(replica);
             }
             tokio::time::sleep(LOOK).await;
         }

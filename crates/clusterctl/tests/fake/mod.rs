@@ -46,6 +46,8 @@ pub(crate) struct Script {
     /// Streams of logs and events go on after what they have to say.
     pub(crate) goes_on: bool,
     pub(crate) exec: Vec<exec_reply::Part>,
+    /// What there is once a command was run to its end, if that is something else.
+    pub(crate) replicas_after_exec: Vec<Vec<ReplicaSummary>>,
     /// What the command in the container was given.
     pub(crate) exec_asked: Vec<exec_request::Part>,
     pub(crate) images: LoadImageReply,
@@ -320,7 +322,12 @@ impl Admin for Fake {
             }
         };
         assert!(interactive || !self.set(|s| s.exec_asked.is_empty()));
-        let parts = self.set(|s| s.exec.clone()).into_iter();
+        let parts = self.set(|s| {
+            if !s.replicas_after_exec.is_empty() {
+                s.replicas = std::mem::take(&mut s.replicas_after_exec);
+            }
+            s.exec.clone().into_iter()
+        });
         Ok(Response::new(replies(parts.map(|p| ExecReply { part: Some(p) }).collect())))
     }
 

@@ -26,6 +26,8 @@ pub(crate) async fn run(
         user: said("user", message.user)?,
         working_dir: said("working_dir", message.working_dir)?,
         depends: !message.no_deps,
+        tty: message.tty,
+        interactive: message.interactive,
     };
     let (index, outcome) = propose(managing, Command::Run(run), message.request).await?;
     Ok(reply(index, &outcome))

@@ -3,17 +3,15 @@
 use crate::caller;
 use crate::host::Host;
 use crate::node::Node;
+use crate::serve::terminal;
 use agent::ContainerId;
-use api::v1::{self, containers_server::Containers, exec_reply, exec_request};
+use api::v1::{self, containers_server::Containers, exec_request};
 use bytes::Bytes;
-use docker::{Engine, Exec, ExecRequest, LogRequest, LogSource, Resolved};
+use docker::{ExecRequest, LogRequest, LogSource, Resolved};
 use model::{Login, Pull, TaskId};
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
-use tokio::io::{AsyncWrite, AsyncWriteExt};
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
@@ -42,7 +40,8 @@ impl ContainersService {
     }
 }
 
-fn failed(failure: &docker::Failure) -> Status {
+/// A failure of the engine, for the person who asked.
+pub(crate) fn failed(failure: &docker::Failure) -> Status {
     Status::failed_precondition(failure.to_string())
 }
 
@@ -92,8 +91,14 @@ impl Containers for ContainersService {
         };
         let container =
             self.container(TaskId { index: start.task_index, position: start.task_position })?;
-        let running = node.engine.exec(&container, exec_of(start)).await.map_err(|f| failed(&f))?;
-        Ok(Response::new(attach(node.engine.clone(), running, input)))
+        let engine = node.engine.clone();
+        if start.attach {
+            let attached =
+                engine.attach(&container, start.interactive).await.map_err(|f| failed(&f))?;
+            return Ok(Response::new(terminal::main_process(engine, container, attached, input)));
+        }
+        let running = engine.exec(&container, exec_of(start)).await.map_err(|f| failed(&f))?;
+        Ok(Response::new(terminal::command(engine, running, input)))
     }
 
     async fn image(
@@ -157,74 +162,6 @@ fn exec_of(start: v1::ExecStart) -> ExecRequest {
         environment: pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).collect::<BTreeMap<_, _>>(),
         privileged: false,
     }
-}
-
-/// Ties a running command to the two streams of its call.
-fn attach(
-    engine: Engine,
-    running: Exec,
-    input: Streaming<v1::ExecRequest>,
-) -> Replies<v1::ExecReply> {
-    let Exec { id, mut output, input: stdin } = running;
-    let (sender, receiver) = mpsc::channel(64);
-    let typing = tokio::spawn(type_into(engine.clone(), id.clone(), stdin, input));
-    tokio::spawn(async move {
-        // Also while the command is silent it must be noticed that nobody listens any more.
-        tokio::select! {
-            () = sender.closed() => {}
-            () = tell(&engine, &id, &mut output, &sender) => {}
-        }
-        typing.abort();
-    });
-    Box::pin(ReceiverStream::new(receiver))
-}
-
-/// Passes on what a command prints, then how it ended.
-async fn tell(
-    engine: &Engine,
-    id: &str,
-    output: &mut (impl Stream<Item = Result<docker::ExecOutput, docker::Failure>> + Unpin),
-    sender: &mpsc::Sender<Result<v1::ExecReply, Status>>,
-) {
-    let reply = |part| Ok(v1::ExecReply { part: Some(part) });
-    while let Some(piece) = output.next().await {
-        let piece = match piece {
-            Ok(piece) if piece.stderr => reply(exec_reply::Part::Error(piece.bytes.to_vec())),
-            Ok(piece) => reply(exec_reply::Part::Output(piece.bytes.to_vec())),
-            Err(why) => Err(failed(&why)),
-        };
-        if sender.send(piece).await.is_err() {
-            return;
-        }
-    }
-    let end = match engine.exec_exit(id).await {
-        Ok(code) => reply(exec_reply::Part::ExitCode(code.unwrap_or(0))),
-        Err(why) => Err(failed(&why)),
-    };
-    let _ = sender.send(end).await;
-}
-
-async fn type_into(
-    engine: Engine,
-    id: String,
-    mut stdin: Pin<Box<dyn AsyncWrite + Send>>,
-    mut input: Streaming<v1::ExecRequest>,
-) {
-    while let Ok(Some(message)) = input.message().await {
-        let written = match message.part {
-            Some(exec_request::Part::Input(bytes)) => stdin.write_all(&bytes).await,
-            Some(exec_request::Part::EndOfInput(_)) => stdin.shutdown().await,
-            Some(exec_request::Part::Size(size)) => {
-                let _ = engine.exec_resize(&id, size.columns as u16, size.rows as u16).await;
-                Ok(())
-            }
-            Some(exec_request::Part::Start(_)) | None => Ok(()),
-        };
-        if written.is_err() {
-            return;
-        }
-    }
-    let _ = stdin.shutdown().await;
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ pub(crate) mod contents;
 mod limiter;
 pub(crate) mod local;
 pub(crate) mod members;
+mod terminal;
 mod watch;
 
 use model::{ContentRefusal, Refusal};

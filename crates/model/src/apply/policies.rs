@@ -1,4 +1,4 @@
-//! What projects may be handed of their hosts, and the deploys that ask for more.
+//! What projects may be handed of their hosts, and the commands that ask for more.
 
 use super::Now;
 use crate::limits::POLICIES;
@@ -24,15 +24,25 @@ impl State {
     /// Refuses a deploy that asks for what its project was not granted, unless it grants that itself.
     pub(super) fn refuse_powers(&mut self, now: Now, deploy: &Deploy) -> Result<(), Refusal> {
         let project = &deploy.spec.name;
-        let granted = self.granted(project);
-        let missing: BTreeSet<Power> = deploy.powers.difference(&granted).copied().collect();
-        match (missing.is_empty(), deploy.grant) {
-            (true, _) => Ok(()),
-            (false, false) => Err(Refusal::NotGranted { project: project.clone(), missing }),
-            (false, true) => {
-                self.put_policy(now, project, granted.union(&missing).copied().collect())
-            }
+        if !deploy.grant {
+            return self.refuse_not_granted(project, deploy.powers.iter());
         }
+        let is = self.granted(project).union(&deploy.powers).copied().collect();
+        self.put_policy(now, project, is)
+    }
+
+    /// Refuses what a project was not granted, or is granted no more.
+    pub(super) fn refuse_not_granted<'a>(
+        &self,
+        project: &ProjectName,
+        asked: impl Iterator<Item = &'a Power>,
+    ) -> Result<(), Refusal> {
+        let granted = self.granted(project);
+        let missing: BTreeSet<Power> = asked.filter(|p| !granted.contains(p)).copied().collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(Refusal::NotGranted { project: project.clone(), missing })
     }
 
     fn put_policy(

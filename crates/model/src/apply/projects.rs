@@ -34,12 +34,14 @@ impl State {
             volumes: OrdMap::new(),
             source: Arc::from(""),
             logins: OrdMap::new(),
+            powers: OrdSet::new(),
         });
         project.generation += 1;
         project.release += 1;
         project.deployed = now.wall;
         project.source = Arc::from(deploy.spec.source.as_str());
         project.volumes = deploy.spec.volumes.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+        project.powers = deploy.powers.iter().copied().collect();
         project.logins.extend(deploy.logins.iter().map(|(k, v)| (k.clone(), v.clone())));
         for (service, id) in project.services.clone() {
             if !deploy.spec.services.contains_key(&service) {

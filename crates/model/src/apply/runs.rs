@@ -28,6 +28,7 @@ impl State {
         if !of.spec().shares_with.is_empty() {
             return Err(Refusal::RunShares(run.service.clone()));
         }
+        self.refuse_not_granted(&run.project, project.powers.iter())?;
         if self.runs_of(&run.project).count() >= RUNS_PER_PROJECT {
             let what = format!("commands of {} run at once", run.project);
             return Err(Refusal::Limit { what, limit: RUNS_PER_PROJECT as u64 });
