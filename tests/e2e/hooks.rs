@@ -46,6 +46,17 @@ pub(crate) fn commands_around_a_container(cluster: &Cluster) -> Verdict {
         let said = "failed: post_start ended with exit code 3: no such table";
         hold(all.iter().any(|e| e.ends_with(said)), || format!("{all:?}"))
     })?;
+    let failing = r#"    entrypoint: ["/bin/sh", "-c"]
+    command: ["exec /bin/start"]
+    pre_start: [{command: ["echo cannot reach db >&2; exit 4"]}]
+"#;
+    let text = diary(3, LINE).replacen("    stop_grace", &format!("{failing}    stop_grace"), 1);
+    cluster.deploy_text(1, &text, &["--detach"])?.ok()?;
+    eventually("the reason of a failure before the start", || {
+        let all = cluster.events(1, 100)?;
+        let said = "failed: pre_start ended with exit code 4: cannot reach db";
+        hold(all.iter().any(|e| e.ends_with(said)), || format!("{all:?}"))
+    })?;
     let before = read_when_up(cluster, 4, LINE)?;
     let slow = format!("echo begins >> log; sleep 4; {LINE}");
     cluster.deploy_text(1, &diary(5, &slow), &["--detach"])?.ok()?;

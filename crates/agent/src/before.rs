@@ -5,6 +5,7 @@
 
 use crate::create::{create, label};
 use crate::task::{ImageHere, Record};
+use crate::told;
 use crate::{Action, Agent, Container, CreateShare, Phase};
 use model::{Assignment, PreStart, SharedPart, registry};
 use std::sync::Arc;
@@ -99,10 +100,11 @@ impl Agent {
 
 /// Why a task cannot start: a step of it ended with another code than 0.
 pub(crate) fn failed(step: &Container) -> Option<String> {
-    match step.phase {
-        Phase::Exited { code: 0, .. } | Phase::Created | Phase::Running => None,
-        Phase::Exited { out_of_memory: true, .. } => Some("pre_start ran out of memory".into()),
-        Phase::Exited { code, .. } => Some(format!("pre_start ended with exit code {code}")),
-        Phase::Dead => Some("the engine could not clean up after pre_start".into()),
-    }
+    let what = match step.phase {
+        Phase::Exited { code: 0, .. } | Phase::Created | Phase::Running => return None,
+        Phase::Exited { out_of_memory: true, .. } => "pre_start ran out of memory".to_owned(),
+        Phase::Exited { code, .. } => format!("pre_start ended with exit code {code}"),
+        Phase::Dead => "the engine could not clean up after pre_start".to_owned(),
+    };
+    Some(told::with_output(what, &step.output))
 }

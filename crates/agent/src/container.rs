@@ -47,6 +47,8 @@ pub struct Container {
     pub address: Option<IpAddr>,
     /// How long it may take to stop, as it was told when made.
     pub grace: Duration,
+    /// The end of what a step wrote that ended badly, at most `limits::HOOK_OUTPUT_BYTES`; else empty.
+    pub output: String,
 }
 
 /// Where a container is in its life.

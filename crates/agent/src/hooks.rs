@@ -4,6 +4,7 @@
 
 use crate::create::DEFAULT_GRACE;
 use crate::task::{Record, Sight};
+use crate::told;
 use crate::{Action, Agent, Container, Event, Output, Settings, Subject};
 use model::{Hook, TaskId, TaskState, Time};
 use serde::{Deserialize, Serialize};
@@ -192,6 +193,5 @@ pub(crate) fn failure(stage: HookStage, code: Option<i64>, output: &str) -> Opti
         Some(code) => format!("{stage} ended with exit code {code}"),
         None => format!("how {stage} ended is not known, or it took too long"),
     };
-    let output = output.split_whitespace().collect::<Vec<_>>().join(" ");
-    Some(if output.is_empty() { what } else { format!("{what}: {output}") })
+    Some(told::with_output(what, output))
 }

@@ -25,6 +25,7 @@ mod snapshot;
 mod steps;
 mod task;
 mod template;
+mod told;
 
 pub use action::{
     Action, Create, CreateFile, CreateMount, CreateMountSource, CreateShare, Kind, Network,

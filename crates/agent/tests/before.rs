@@ -118,6 +118,16 @@ fn containers_of_steps_go_with_their_task() {
     rig.observed(vec![exited(1, 0), ended(1, 0), ended(3, 0)]);
     rig.view(vec![]);
     let mut removed = 0;
+#[test]
+fn what_a_failed_one_printed_last_is_the_reason_too() {
+    let mut rig = Rig::ready(vec![with_steps()], vec![created(), of_step(1, Phase::Running)]);
+    let output = "connecting\n\x1b[31mno such host: db\n".to_owned();
+    rig.input(Input::Changed(Container { output, ..ended(1, 4) }));
+    let reason =
+        "pre_start ended with exit code 4: connecting | \\u{1b}[31mno such host: db".into();
+    assert_eq!(rig.state(1), TaskState::Failed { reason });
+}
+
     while let Some(action) = rig.actions.pop() {
         if action.kind() == Kind::Remove {
             removed += 1;

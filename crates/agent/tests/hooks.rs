@@ -60,7 +60,7 @@ fn a_command_that_fails_is_the_failure_of_the_task() {
     rig.end(Kind::RunHook, ended(3, "no such\ntable\n"));
     rig.done(Kind::Stop, exited(1, 143));
     rig.idle();
-    let reason = "post_start ended with exit code 3: no such table".into();
+    let reason = "post_start ended with exit code 3: no such | table".into();
     assert_eq!(rig.state(1), TaskState::Failed { reason });
 }
 

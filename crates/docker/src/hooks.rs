@@ -92,7 +92,7 @@ impl Engine {
 }
 
 /// Appends, and forgets what is too far from the end.
-fn keep_end(tail: &mut Vec<u8>, more: &[u8]) {
+pub(crate) fn keep_end(tail: &mut Vec<u8>, more: &[u8]) {
     tail.extend_from_slice(&more[more.len().saturating_sub(HOOK_OUTPUT_BYTES)..]);
     tail.drain(..tail.len().saturating_sub(HOOK_OUTPUT_BYTES));
 }

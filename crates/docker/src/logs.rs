@@ -1,5 +1,6 @@
 //! Logs of one container: lines with their time, as they come.
 
+use crate::hooks::keep_end;
 use crate::{Engine, Failure};
 use agent::ContainerId;
 use bollard::container::LogOutput;
@@ -69,6 +70,20 @@ impl Engine {
         let (sender, receiver) = mpsc::channel(WAITING);
         tokio::spawn(forward(self.clone(), lines, request, sender));
         Ok(ReceiverStream::new(receiver))
+    }
+}
+
+impl Engine {
+    /// The last lines of a container that has ended, as far as they can be read and fit into a reason.
+    pub(crate) async fn last_lines(&self, container: &ContainerId, lines: usize) -> String {
+        let request = LogRequest { tail: u32::try_from(lines).ok(), ..LogRequest::default() };
+        let Ok(mut found) = self.logs(container, request).await else { return String::new() };
+        let mut end = Vec::new();
+        while let Some(Ok(line)) = found.next().await {
+            keep_end(&mut end, &line.line);
+            keep_end(&mut end, b"\n");
+        }
+        String::from_utf8_lossy(&end).into_owned()
     }
 }
 

@@ -13,6 +13,7 @@ use bollard::query_parameters::{
 };
 use futures::StreamExt;
 use model::ClusterId;
+use model::limits::HOOK_TOLD_LINES;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -46,10 +47,23 @@ impl Engine {
     /// A container of this cluster; `None` when there is none, or it is not one of ours.
     pub async fn inspect(&self, container: &ContainerId) -> Result<Option<Container>, Failure> {
         match within(SHORT, self.client().await?.inspect_container(&container.0, None)).await {
-            Ok(found) => Ok(read(&found).filter(|c| c.cluster == *self.cluster())),
+            Ok(found) => match read(&found).filter(|c| c.cluster == *self.cluster()) {
+                Some(container) => Ok(Some(self.with_output(container).await)),
+                None => Ok(None),
+            },
             Err(failure) if failure.not_found() => Ok(None),
             Err(failure) => Err(failure),
         }
+    }
+
+    /// Adds what a step wrote last that ended badly. Where no log is kept that is nothing.
+    async fn with_output(&self, mut container: Container) -> Container {
+        let badly = matches!(container.phase, Phase::Exited { code, .. } if code != 0);
+        if container.step.is_some() && badly {
+            let last = tokio::time::timeout(SHORT, self.last_lines(&container.id, HOOK_TOLD_LINES));
+            container.output = last.await.unwrap_or_default();
+        }
+        container
     }
 
     async fn containers(&self, dead_too: bool) -> Result<Vec<String>, Failure> {
@@ -118,6 +132,7 @@ pub(crate) fn read(found: &ContainerInspectResponse) -> Option<Container> {
             .stop_timeout
             .and_then(|t| u64::try_from(t).ok())
             .map_or(ENGINE_GRACE, Duration::from_secs),
+        output: String::new(),
     })
 }
 

@@ -52,8 +52,12 @@ pub const CLUSTER_CONTENT_BYTES: usize = 32 * 1024 * 1024;
 pub const EXTERNALS: usize = 1_000;
 /// Bytes of the text of one reason, as an agent may report it.
 pub const REASON_BYTES: usize = 512;
-/// Bytes of the end of a hook's output that are kept as the reason of its failure.
-pub const HOOK_OUTPUT_BYTES: usize = 256;
+/// Bytes of the end of a hook's output that are kept for the reason of its failure.
+pub const HOOK_OUTPUT_BYTES: usize = 1_024;
+/// Bytes of that as the reason tells it, so that there is room for what comes before.
+pub const HOOK_TOLD_BYTES: usize = 400;
+/// Lines of it.
+pub const HOOK_TOLD_LINES: usize = 5;
 /// Hooks of one kind around one container.
 pub const HOOKS: usize = 32;
 /// Bytes of one log entry.

@@ -191,6 +191,7 @@ impl Engine {
             started: 0,
             address: None,
             grace: create.grace,
+            output: String::new(),
         };
         let ports = create.ports.iter().map(|p| p.published).collect();
         let name = create.name.clone();

@@ -115,6 +115,7 @@ pub(crate) fn container(n: u64, phase: Phase) -> Container {
         started: u64::from(phase != Phase::Created) * 10,
         address: (phase == Phase::Running).then(|| [10, 0, 0, n as u8].into()),
         grace: Duration::from_secs(10),
+        output: String::new(),
     }
 }
 
