@@ -7,7 +7,7 @@ use crate::create::{create, label};
 use crate::task::{ImageHere, Record};
 use crate::told;
 use crate::{Action, Agent, Container, CreateShare, Phase};
-use model::{Assignment, PreStart, SharedPart, registry};
+use model::{Assignment, PreStart, SharedPart};
 use std::sync::Arc;
 
 /// Where a task stands among its steps.
@@ -61,10 +61,8 @@ impl Agent {
         spec.ports.clear();
         let image = &spec.container.image;
         if record.step_image == ImageHere::Missing {
-            // The login is for the registry of the task's own image, and no other is to see it.
-            let own = &record.assignment.spec.container.image.reference;
-            let same = registry(own) == registry(&image.reference);
-            let login = record.assignment.login.clone().filter(|_| same);
+            // Each registry sees the login that is for it, and no other.
+            let login = record.assignment.login_for(image).cloned();
             let image = image.resolved.clone().unwrap_or_else(|| image.reference.clone());
             return Some(Action::Pull { task, image, login });
         }

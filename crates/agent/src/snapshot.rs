@@ -27,7 +27,7 @@ impl Snapshot {
     ) -> Self {
         let mut view = view.clone();
         for assignment in &mut view.tasks {
-            assignment.login = None;
+            assignment.logins.clear();
         }
         Self { view: Arc::new(view), restarts_in_place, hooks }
     }

@@ -161,7 +161,10 @@ impl Agent {
             Step::Pull => Some(Action::Pull {
                 task,
                 image: image(&record.assignment),
-                login: record.assignment.login.clone(),
+                login: record
+                    .assignment
+                    .login_for(&record.assignment.spec.container.image)
+                    .cloned(),
             }),
             Step::Create => {
                 let shares = self.built_upon(record)?;

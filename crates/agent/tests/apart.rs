@@ -175,10 +175,10 @@ fn views_that_are_not_ours_or_older_are_refused() {
 #[test]
 fn a_snapshot_is_used_by_its_own_node_only_and_holds_no_login() {
     let mut secret = task(1);
-    secret.login = Some(model::Login(b"secret".to_vec()));
+    secret.logins.insert("docker.io".into(), model::Login(b"secret".to_vec()));
     let rig = Rig::ready(vec![secret], vec![]);
     let snapshot = rig.agent.snapshot().unwrap();
-    assert_eq!(snapshot.view.tasks[0].login, None);
+    assert!(snapshot.view.tasks[0].logins.is_empty());
     let text = serde_json::to_string(&snapshot).unwrap();
     assert_eq!(serde_json::from_str::<agent::Snapshot>(&text).unwrap(), snapshot);
     let other = Agent::restore(NodeId(8), cluster(), Settings::default(), snapshot);

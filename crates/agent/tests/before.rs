@@ -3,7 +3,7 @@
 mod support;
 
 use agent::{Action, ActionResult, Container, ContainerId, Create, Input, Kind, Phase, label};
-use model::{Assignment, Hook, Image, PreStart, SharedPart, TaskState};
+use model::{Assignment, Hook, Image, Login, PreStart, SharedPart, TaskState};
 use support::*;
 
 fn step(name: &str) -> PreStart {
@@ -79,6 +79,35 @@ fn they_come_one_after_the_other_once_the_container_is_made() {
 }
 
 #[test]
+fn each_image_is_pulled_with_the_login_of_its_own_registry() {
+    let mut spec = spec();
+    let image = |name: &str| Image { reference: name.into(), ..Image::default() };
+    spec.container.image = image("a.example/app:1");
+    spec.container.hooks.pre_start = ["b.example/tools:1", "c.example/tools:1"]
+        .map(|name| PreStart { image: Some(image(name)), ..step("one") })
+        .into();
+    let mut task = with_spec(1, spec);
+    let login = |registry: &str| Login(registry.into());
+    task.logins = ["a.example", "b.example"].map(|r| (r.to_owned(), login(r))).into();
+    let mut rig = Rig::ready(vec![task], vec![]);
+    let pulled_with = |rig: &mut Rig| {
+        let create = rig.only(Kind::Create);
+        rig.input(Input::Done { action: create, result: ActionResult::NoImage });
+        let pull = rig.only(Kind::Pull);
+        rig.input(Input::Done { action: pull.clone(), result: ActionResult::Done(None) });
+        let Action::Pull { login, .. } = pull else { unreachable!("it is of that kind") };
+        login
+    };
+    assert_eq!(pulled_with(&mut rig), Some(login("a.example")));
+    rig.done(Kind::Create, created());
+    assert_eq!(pulled_with(&mut rig), Some(login("b.example")));
+    rig.done(Kind::Create, of_step(1, Phase::Created));
+    rig.done(Kind::Start, of_step(1, Phase::Running));
+    rig.input(Input::Changed(ended(1, 0)));
+    assert_eq!(pulled_with(&mut rig), None);
+}
+
+#[test]
 fn one_that_fails_is_the_failure_of_the_task() {
     let there = vec![created(), of_step(1, Phase::Running)];
     let mut rig = Rig::ready(vec![with_steps()], there);
@@ -86,6 +115,16 @@ fn one_that_fails_is_the_failure_of_the_task() {
     rig.input(Input::Changed(ended(1, 4)));
     rig.idle();
     let reason = "pre_start ended with exit code 4".into();
+    assert_eq!(rig.state(1), TaskState::Failed { reason });
+}
+
+#[test]
+fn what_a_failed_one_printed_last_is_the_reason_too() {
+    let mut rig = Rig::ready(vec![with_steps()], vec![created(), of_step(1, Phase::Running)]);
+    let output = "connecting\n\x1b[31mno such host: db\n".to_owned();
+    rig.input(Input::Changed(Container { output, ..ended(1, 4) }));
+    let reason =
+        "pre_start ended with exit code 4: connecting | \\u{1b}[31mno such host: db".into();
     assert_eq!(rig.state(1), TaskState::Failed { reason });
 }
 
@@ -118,16 +157,6 @@ fn containers_of_steps_go_with_their_task() {
     rig.observed(vec![exited(1, 0), ended(1, 0), ended(3, 0)]);
     rig.view(vec![]);
     let mut removed = 0;
-#[test]
-fn what_a_failed_one_printed_last_is_the_reason_too() {
-    let mut rig = Rig::ready(vec![with_steps()], vec![created(), of_step(1, Phase::Running)]);
-    let output = "connecting\n\x1b[31mno such host: db\n".to_owned();
-    rig.input(Input::Changed(Container { output, ..ended(1, 4) }));
-    let reason =
-        "pre_start ended with exit code 4: connecting | \\u{1b}[31mno such host: db".into();
-    assert_eq!(rig.state(1), TaskState::Failed { reason });
-}
-
     while let Some(action) = rig.actions.pop() {
         if action.kind() == Kind::Remove {
             removed += 1;

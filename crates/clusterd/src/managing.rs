@@ -146,9 +146,13 @@ impl Managing {
     pub(crate) fn opened(&self, view: &View) -> View {
         let mut view = view.clone();
         for task in &mut view.tasks {
-            let sealed = task.login.take().filter(|_| pulls(task.wanted, &task.state));
-            let opened = sealed.and_then(|s| self.sealer.open(&s.0, SEAL_LOGIN).ok());
-            task.login = opened.map(|plain| model::Login(plain.to_vec()));
+            let sealed = std::mem::take(&mut task.logins);
+            let needed = sealed.into_iter().filter(|_| pulls(task.wanted, &task.state));
+            let open = |(registry, sealed): (String, model::Login)| {
+                let plain = self.sealer.open(&sealed.0, SEAL_LOGIN).ok()?;
+                Some((registry, model::Login(plain.to_vec())))
+            };
+            task.logins = needed.filter_map(open).collect();
         }
         view
     }

@@ -122,6 +122,12 @@ impl fmt::Debug for Hook {
 }
 
 impl ContainerSpec {
+    /// The images that a node needs for it: its own, and those of the steps before its start.
+    pub fn images(&self) -> impl Iterator<Item = &Image> {
+        let steps = self.hooks.pre_start.iter().filter(|step| !step.once);
+        steps.filter_map(|step| step.image.as_ref()).chain([&self.image])
+    }
+
     /// The container in which a step before the start is run: as the service's own, with the step's command
     /// and whatever else it says. The entry point is the image's where the step has an image of its own.
     #[must_use]

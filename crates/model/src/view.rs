@@ -2,9 +2,9 @@
 
 use crate::networks::Networks;
 use crate::{
-    Attachment, Backend, ClusterId, MeshView, Node, NodeId, NodeName, Port, ProjectName, Readiness,
-    Role, Route, Service, ServiceId, ServiceName, ServiceSpec, Site, Slot, State, Task, TaskId,
-    TaskState, Time, VolumeKey, VolumeSpec, Wanted,
+    Attachment, Backend, ClusterId, Image, MeshView, Node, NodeId, NodeName, Port, ProjectName,
+    Readiness, Role, Route, Service, ServiceId, ServiceName, ServiceSpec, Site, Slot, State, Task,
+    TaskId, TaskState, Time, VolumeKey, VolumeSpec, Wanted,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -74,9 +74,10 @@ pub struct Assignment {
     /// Where it is on its project's network; `None` when it is on none, or there is no mesh.
     #[serde(default)]
     pub attachment: Option<Attachment>,
-    /// Login for the registry of its image: sealed in the state, opened by the manager that serves the
-    /// view, never written to a disk.
-    pub login: Option<Login>,
+    /// Logins for the registries of its image and of its steps' images, by registry: sealed in the state,
+    /// opened by the manager that serves the view, never written to a disk.
+    #[serde(default)]
+    pub logins: BTreeMap<String, Login>,
 }
 
 /// A node, as a task may speak of it.
@@ -108,6 +109,11 @@ impl std::fmt::Debug for Login {
 }
 
 impl Assignment {
+    /// The login for the registry of one of its images.
+    pub fn login_for(&self, image: &Image) -> Option<&Login> {
+        self.logins.get(registry(&image.reference))
+    }
+
     /// The replica as people read it: `shop/web.2`.
     pub fn replica(&self) -> String {
         format!("{}/{}.{}", self.project, self.service, self.slot)
@@ -184,8 +190,11 @@ impl State {
             let key = VolumeKey { project: service.project.clone(), volume: v.clone() };
             self.volumes.get(&key).is_some_and(|v| v.established)
         };
-        let login =
-            project.and_then(|p| p.logins.get(registry(&spec.container.image.reference)).cloned());
+        let login = |image: &Image| {
+            let registry = registry(&image.reference);
+            let sealed = project?.logins.get(registry)?;
+            Some((registry.to_owned(), Login(sealed.clone())))
+        };
         Assignment {
             task: task.id,
             project: service.project.clone(),
@@ -200,7 +209,7 @@ impl State {
             node: self.nodes.get(&task.node).map(|n| Host { id: n.id, name: n.name.clone() }),
             shares: spec.shares_with.iter().map(|share| self.used(task, service, share)).collect(),
             attachment: self.attachment(task),
-            login: login.map(Login),
+            logins: spec.container.images().filter_map(login).collect(),
             spec,
         }
     }

@@ -166,3 +166,25 @@ fn what_is_reached_over_http_is_seen_with_the_port_of_each_generation() {
     assert_eq!(seen(&view.sites[1]), [(old, 80, true), (new, 8080, false)]);
     assert_eq!(seen(&view.sites[0]), [(new, 82, false)], "the old generation has no such rule");
 }
+
+#[test]
+fn a_task_has_the_logins_of_the_registries_that_it_pulls_from() {
+    let mut log = Log::founded();
+    let image = |reference: &str| Image { reference: reference.into(), ..Image::default() };
+    let step =
+        |name: &str, once| PreStart { image: Some(image(name)), once, ..PreStart::default() };
+    let mut spec = service();
+    spec.container.image = image("a.example/web:1");
+    spec.container.hooks.pre_start =
+        vec![step("b.example/tools:1", false), step("c.example/migrate:1", true)];
+    let Command::Deploy(mut deploy) = deploy("shop", &[("web", spec)]) else { unreachable!() };
+    let registries = ["a.example", "b.example", "c.example", "d.example"];
+    deploy.logins = registries.map(|r| (r.to_owned(), r.as_bytes().to_vec())).into();
+    log.apply(Command::Deploy(deploy));
+    log.create("shop", "web", 1, 1).unwrap();
+    let view = log.state.view_for(NodeId(1), &log.state.shared());
+    let task = &view.tasks[0];
+    assert_eq!(task.logins.keys().collect::<Vec<_>>(), ["a.example", "b.example"]);
+    assert_eq!(task.login_for(&image("b.example/x")), Some(&Login(b"b.example".to_vec())));
+    assert_eq!(task.login_for(&image("nginx")), None);
+}

@@ -86,7 +86,7 @@ pub(crate) fn task(engine: &Engine, n: u64, spec: ServiceSpec) -> Assignment {
         node: Some(model::Host { id: model::NodeId(7), name: "n7".parse().unwrap() }),
         shares: Vec::new(),
         attachment: None,
-        login: None,
+        logins: BTreeMap::new(),
     }
 }
 
