@@ -10,6 +10,7 @@ mod pace;
 mod place;
 mod restart;
 mod rollout;
+mod runs;
 mod scale;
 mod together;
 mod verdict;

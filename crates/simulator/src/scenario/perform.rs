@@ -8,7 +8,7 @@ use crate::engine::Mode;
 use crate::founding::Shape;
 use model::{
     Availability, Command, Deploy, NodeId, Outcome, ProjectName, ProjectSpec, Remove, RolloutWish,
-    Scale, SetNode, SetRollout,
+    Run, Scale, ServiceName, SetNode, SetRollout,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,7 @@ const ANSWER: u64 = 5_000;
 /// Performs one command. The first is `hosts MANAGERS [WORKERS] [memory=MIB] [cpus=N]`.
 ///
 /// People: `deploy PROJECT [WORD]...` with a Compose document below (words: `amend.rs`), `scale PROJECT SERVICE=N`, `remove PROJECT`,
-/// `rollout PROJECT pause|resume|undo [SERVICE]...`,
+/// `run PROJECT SERVICE NAME` (the service's container once more), `rollout PROJECT pause|resume|undo [SERVICE]...`,
 /// `drain|pause|activate HOST`, `label HOST KEY=VALUE`. Faults: `cut HOST...`, `cut-link HOST HOST`,
 /// `deafen HOST HOST` (the first does not hear the second), `heal`, `crash HOST...`, `boot HOST`,
 /// `kill HOST`, `stop HOST`, `start HOST` (their daemons), `freeze HOST FOR`, `engine HOST
@@ -39,7 +39,8 @@ pub(super) fn perform(stage: &mut Option<Stage>, command: &str, document: &str) 
         "show" => return Ok(show(&stage.cluster)),
         "links" => return Ok(links(&stage.cluster)),
         "wait" => stage.cluster.run(duration(args.first())?),
-        "deploy" | "scale" | "rollout" | "remove" | "drain" | "pause" | "activate" | "label" => {
+        "deploy" | "run" | "scale" | "rollout" | "remove" | "drain" | "pause" | "activate"
+        | "label" => {
             let wish = wish(&stage.cluster, verb, args, document)?;
             let refused = ask(&mut stage.cluster, wish);
             let mut lines = stage.news();
@@ -71,9 +72,10 @@ fn number(text: &str) -> Result<u64, String> {
 
 fn duration(text: Option<&&str>) -> Result<u64, String> {
     let text = text.ok_or("a duration is missing")?;
-    match (text.strip_suffix("ms"), text.strip_suffix('s')) {
-        (Some(ms), _) => number(ms),
-        (None, Some(s)) => Ok(number(s)? * 1_000),
+    match (text.strip_suffix("ms"), text.strip_suffix('s'), text.strip_suffix('h')) {
+        (Some(ms), ..) => number(ms),
+        (None, Some(s), _) => Ok(number(s)? * 1_000),
+        (.., Some(h)) => Ok(number(h)? * 3_600_000),
         _ => Err(format!("{text} is not a duration")),
     }
 }
@@ -107,6 +109,25 @@ fn wish(cluster: &Cluster, verb: &str, args: &[&str], document: &str) -> Result<
                 contents: BTreeMap::new(),
                 powers: BTreeSet::new(),
                 grant: false,
+            }))
+        }
+        "run" => {
+            let name = |at: usize| -> Result<ServiceName, String> {
+                let name = args.get(at).ok_or("a name is missing")?;
+                name.parse().map_err(|e| format!("{e}"))
+            };
+            Ok(Command::Run(Run {
+                project: project()?,
+                service: name(1)?,
+                name: name(2)?,
+                command: None,
+                entrypoint: None,
+                environment: BTreeMap::new(),
+                user: None,
+                working_dir: None,
+                depends: true,
+                tty: false,
+                interactive: false,
             }))
         }
         "scale" => {
