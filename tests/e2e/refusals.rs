@@ -60,7 +60,7 @@ pub(crate) fn attack_13_host_access(cluster: &Cluster) -> Verdict {
             cluster,
             &project("bad", line),
             &[],
-            &["docker-compose.yml:5:5", key, "--allow-host"],
+            &["docker-compose.yml:5:", key, "--allow-host"],
         )?;
     }
     // With the flag it is the user's word; a dry run shows it without doing it.
@@ -92,8 +92,22 @@ fn policy_is_the_clusters(cluster: &Cluster) -> Verdict {
     let words = ["docker-compose.yml:6:5", "clusterctl policy grant -p handed pid"];
     assert_eq!(done.code, Some(1), "{}{}", done.stdout, done.stderr);
     assert!(words.iter().all(|w| done.stderr.contains(w)), "{}", done.stderr);
+    // One value is granted without the others.
+    let text_of = |name: &str| project("handed", &format!("uts: host\ncap_add: [{name}]"));
+    let one = "clusterctl policy grant -p handed cap_add=SYS_TIME";
+    let done = cluster.deploy_text(1, &text_of("SYS_TIME"), &[])?;
+    assert!(done.code == Some(1) && done.stderr.contains(one), "{}", done.stderr);
+    cluster.say(2, &["policy", "grant", "-p", "handed", "cap_add=SYS_TIME"])?;
+    cluster.deploy_text(1, &text_of("SYS_TIME"), &[])?.ok()?;
+    let said = cluster.say(3, &["policy", "ls", "-p", "handed"])?.stdout;
+    assert_eq!(said, "handed  cap_add=SYS_TIME uts\n");
+    let done = cluster.deploy_text(1, &text_of("SYS_BOOT"), &[])?;
+    assert!(done.stderr.contains("grant -p handed cap_add=SYS_BOOT"), "{}", done.stderr);
+    // What was revoked is not run beside the service either.
+    cluster.say(1, &["policy", "revoke", "-p", "handed", "cap_add", "uts"])?;
+    let said = cluster.refused(1, &["-p", "handed", "run", "--rm", "it"], 1)?;
+    assert!(said.contains("clusterctl policy grant -p handed cap_add=SYS_TIME uts"), "{said}");
     cluster.undeploy(1, "handed")?;
-    cluster.say(1, &["policy", "revoke", "-p", "handed", "uts"])?;
     refused(cluster, &text, &[], &[grant])?;
     Ok(())
 }

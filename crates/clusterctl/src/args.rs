@@ -6,7 +6,7 @@ pub(crate) use members::{Context, Init, Join, Label, NodeAction, Nodes, Token};
 
 use crate::text;
 use clap::{Args as ClapArgs, Parser, Subcommand};
-use model::Power;
+use model::{Permit, Power};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -322,24 +322,26 @@ pub(crate) struct Exec {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Policy {
     /// Show what projects may be handed
+    #[command(visible_alias = "ls")]
     Show,
     /// Let a project's containers be handed this, from its next deploy on
-    Grant(Powers),
+    Grant(Permits),
     /// Refuse it from the next deploy on; what runs is left alone
-    Revoke(Powers),
+    Revoke(Permits),
 }
 
 #[derive(Debug, ClapArgs)]
-pub(crate) struct Powers {
-    /// Keys of a Compose file that hand a container its host, or `all`
-    #[arg(required = true, value_name = "KEY", value_parser = powers)]
-    pub(crate) keys: Vec<Vec<Power>>,
+pub(crate) struct Permits {
+    /// Keys of a Compose file that hand a container its host, or `all`; of cap_add, devices,
+    /// device_cgroup_rules, security_opt and volumes also single values, as in cap_add=SYS_ADMIN
+    #[arg(required = true, value_name = "KEY[=VALUE]", value_parser = permits)]
+    pub(crate) keys: Vec<Vec<Permit>>,
 }
 
-fn powers(text: &str) -> Result<Vec<Power>, String> {
+fn permits(text: &str) -> Result<Vec<Permit>, String> {
     match text {
-        "all" => Ok(Power::ALL.to_vec()),
-        key => key.parse().map(|power| vec![power]),
+        "all" => Ok(Power::ALL.map(Permit::whole).into()),
+        word => word.parse().map(|permit| vec![permit]),
     }
 }
 

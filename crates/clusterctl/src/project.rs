@@ -4,7 +4,7 @@
 use crate::args;
 use crate::failure::Failure;
 use compose::{Complaint, Input, Loaded, Report, Severity, SourceFile};
-use model::Power;
+use model::Permit;
 use model::limits::COMPOSE_BYTES;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,7 +32,7 @@ pub(crate) struct Sources {
     pub(crate) ignore: Vec<String>,
     pub(crate) allow_host: bool,
     /// What the cluster's policy lets containers be handed, by project.
-    pub(crate) granted: BTreeMap<String, BTreeSet<Power>>,
+    pub(crate) granted: BTreeMap<String, BTreeSet<Permit>>,
     /// Nodes that could run a service; several when it is not said.
     pub(crate) nodes: Option<usize>,
     /// What the images are called that were built, by service.

@@ -11,22 +11,22 @@ use model::{Blkio, Device, DeviceRate, DeviceRequest, Engine};
 pub(crate) fn read(r: &mut Reader<'_>, fields: &Fields<'_>, engine: &mut Engine) {
     if let Some(node) = fields.get("devices") {
         for item in r.items(node, "devices", false) {
-            engine.devices.extend(device(r, item));
-        }
-        let at = fields.at("devices").unwrap_or(node.at);
-        for device in &engine.devices {
+            let Some(device) = device(r, item) else { continue };
             // A qualified name (`vendor/class=name`) is of a device that the node's driver describes.
             if device.source.starts_with('/') {
                 let message = format!("`{}` is a device of the host", shown(&device.source));
-                r.hands_over(at, "devices", &message);
+                r.hands_over_value(item.at, "devices", &device.source, &message);
             }
+            engine.devices.push(device);
         }
     }
-    engine.device_cgroup_rules = r.list(fields, "device_cgroup_rules", rule);
-    if let Some(at) =
-        fields.at("device_cgroup_rules").filter(|_| !engine.device_cgroup_rules.is_empty())
-    {
-        r.hands_over(at, "device_cgroup_rules", "rules for devices open devices of the host");
+    if let Some(node) = fields.get("device_cgroup_rules") {
+        for item in r.items(node, "device_cgroup_rules", true) {
+            let Some(rule) = r.scalar(item, "device_cgroup_rules", rule) else { continue };
+            let message = format!("the rule `{}` opens devices of the host", shown(&rule));
+            r.hands_over_value(item.at, "device_cgroup_rules", &rule, &message);
+            engine.device_cgroup_rules.push(rule);
+        }
     }
     if let Some(node) = fields.get("gpus") {
         engine.device_requests = gpus(r, node);

@@ -68,7 +68,7 @@ use complaint::{Log, shown};
 use files::Files;
 use interpolate::Variables;
 use limits::{COMPOSE_BYTES, NAME_BYTES};
-use model::{Power, ProjectName, ProjectSpec};
+use model::{Permit, ProjectName, ProjectSpec};
 use profiles::Profiles;
 use reader::{Deployer, Reader, Rules};
 use sources::{Sources, Spent};
@@ -106,7 +106,7 @@ pub struct Input<'a> {
     /// Whether containers may be handed the host, and files be read from outside of the folder.
     pub allow_host: bool,
     /// What else containers of a project may be handed.
-    pub granted: BTreeMap<String, BTreeSet<Power>>,
+    pub granted: BTreeMap<String, BTreeSet<Permit>>,
     /// How many nodes could run a service, constraints aside; `None` stands for several.
     pub nodes: Option<usize>,
     /// Active profiles, beside those of `COMPOSE_PROFILES`.
@@ -164,7 +164,7 @@ pub struct Report {
     /// What its secrets and configs hold that come from the deployer's files and variables.
     pub contents: Contents,
     /// What its services ask for of their hosts.
-    pub powers: BTreeSet<Power>,
+    pub powers: BTreeSet<Permit>,
 }
 
 impl Report {
@@ -234,7 +234,7 @@ pub fn parse_canonical(text: &str, allow_host: bool) -> Result<ProjectSpec, Comp
 }
 
 /// The same, with what its services ask for of their hosts: whether they may is the caller's to say.
-pub fn parse_with_powers(text: &str) -> Result<(ProjectSpec, BTreeSet<Power>), Complaints> {
+pub fn parse_with_powers(text: &str) -> Result<(ProjectSpec, BTreeSet<Permit>), Complaints> {
     let Report { spec, complaints, powers, .. } = parse(text, true);
     spec.map(|spec| (spec, powers)).ok_or(Complaints(complaints))
 }

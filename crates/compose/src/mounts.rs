@@ -196,7 +196,7 @@ fn bind(
         r.hands_over(at, "volumes", &format!("`{}` could be any folder of the host", shown(path)));
     }
     if let Some(why) = hostpath::hands_over(&absolute) {
-        r.hands_over(at, "volumes", &format!("`{}` {why}", shown(path)));
+        r.hands_over_value(at, "volumes", &absolute, &format!("`{}` {why}", shown(path)));
     }
     Some(absolute)
 }

@@ -12,7 +12,7 @@ use crate::profiles::Profiles;
 use crate::secrets::Contents;
 use crate::tree::{Entry, Node, Place, Value};
 use crate::words;
-use model::{ContentKey, Power, ServiceName, Share};
+use model::{ContentKey, Permit, Power, ServiceName, Share};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Reads a file that a Compose file names: `Ok(None)` when there is none, `Err` with the reason when it cannot
@@ -29,7 +29,7 @@ pub(crate) struct Rules<'a> {
     /// Whether whatever hands over the host is let through.
     pub(crate) allow_host: bool,
     /// What else is, by project.
-    pub(crate) granted: BTreeMap<String, BTreeSet<Power>>,
+    pub(crate) granted: BTreeMap<String, BTreeSet<Permit>>,
     /// How many nodes could run a service; `None` stands for several.
     pub(crate) nodes: Option<usize>,
     /// Which profiles are active.
@@ -75,7 +75,7 @@ pub(crate) struct Reader<'a> {
     /// What they hold.
     pub(crate) contents: Contents,
     /// What the services ask for of their hosts.
-    pub(crate) powers: BTreeSet<Power>,
+    pub(crate) powers: BTreeSet<Permit>,
     /// It stands inside of something that has been judged as a whole.
     judged: bool,
 }
@@ -243,18 +243,26 @@ impl Reader<'_> {
 
     /// What would hand a container the host: refused unless it is allowed, with the command that grants it.
     pub(crate) fn hands_over(&mut self, at: Place, key: &str, message: &str) {
-        let power: Power = key.parse().expect("whatever hands over the host is a power by its key");
-        let project = &self.project;
+        self.needs(at, key, Permit::whole(power(key)), message);
+    }
+
+    /// The same of a single value of a key, as it can be granted without the others.
+    pub(crate) fn hands_over_value(&mut self, at: Place, key: &str, value: &str, message: &str) {
+        self.needs(at, key, Permit::of(power(key), value), message);
+    }
+
+    fn needs(&mut self, at: Place, key: &str, permit: Permit, message: &str) {
+        let (project, words) = (&self.project, model::listed([&permit]));
         let help = format!(
-            "whoever uses it rules the host; if that is meant, grant it: `clusterctl policy grant -p {project} {power}`, or deploy with `--allow-host`, which does that too"
+            "whoever uses it rules the host; if that is meant, grant it: `clusterctl policy grant -p {project} {words}`, or deploy with `--allow-host`, which does that too"
         );
         let path = self.path(key);
         self.log.find(at, path, Standing::NeedsFlag, message, &help);
         if self.inactive {
             return;
         }
-        self.powers.insert(power);
-        let granted = self.rules.granted.get(&self.project).is_some_and(|p| p.contains(&power));
+        let granted = self.rules.granted.get(&self.project).is_some_and(|g| permit.is_among(g));
+        self.powers.insert(permit);
         if !self.rules.allow_host && !granted {
             self.log.refuse(at, message, help);
         }
@@ -470,6 +478,10 @@ pub(crate) fn plain(text: &str) -> Result<String, String> {
         return Err(format!("at most {LABEL_BYTES} bytes"));
     }
     Ok(text.to_owned())
+}
+
+fn power(key: &str) -> Power {
+    key.parse().expect("whatever hands over the host is a power by its key")
 }
 
 fn says_nothing(node: &Node) -> bool {

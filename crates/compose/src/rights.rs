@@ -59,10 +59,12 @@ const BEYOND: [&str; 20] = [
 pub(crate) fn read(r: &mut Reader<'_>, fields: &Fields<'_>, engine: &mut Engine) {
     engine.cap_drop = r.list(fields, "cap_drop", capability);
     engine.cap_add = r.list(fields, "cap_add", capability);
-    if let Some(at) = fields.at("cap_add") {
-        for name in engine.cap_add.iter().filter(|c| BEYOND.contains(&c.as_str())) {
+    if let Some(node) = fields.get("cap_add") {
+        for item in r.items(node, "cap_add", true) {
+            let name = item.scalar().and_then(|text| capability(text).ok());
+            let Some(name) = name.filter(|c| BEYOND.contains(&c.as_str())) else { continue };
             let message = format!("capability `{name}` reaches beyond the container, to its host");
-            r.hands_over(at, "cap_add", &message);
+            r.hands_over_value(item.at, "cap_add", &name, &message);
         }
     }
     engine.privileged = r.flag(fields, "privileged").unwrap_or(false);
@@ -107,7 +109,7 @@ fn security(r: &mut Reader<'_>, fields: &Fields<'_>, engine: &mut Engine) {
             },
             ("seccomp" | "apparmor" | "systempaths", "unconfined") | ("label", "disable") => {
                 let message = format!("`{name}={value}` takes away what keeps the container in");
-                r.hands_over(at, "security_opt", &message);
+                r.hands_over_value(item.at, "security_opt", &format!("{name}={value}"), &message);
                 engine.security_opt.push(format!("{name}={value}"));
             }
             ("seccomp", "builtin") => engine.security_opt.push("seccomp=builtin".to_owned()),
@@ -121,7 +123,7 @@ fn security(r: &mut Reader<'_>, fields: &Fields<'_>, engine: &mut Engine) {
             // Which rules such a profile or type has is known on the nodes only; it may have none.
             ("apparmor" | "label", _) if !value.is_empty() => {
                 let message = format!("`{name}={}` may let the container out", shown(value));
-                r.hands_over(at, "security_opt", &message);
+                r.hands_over_value(item.at, "security_opt", &format!("{name}={value}"), &message);
                 engine.security_opt.push(format!("{name}={value}"));
             }
             _ => {

@@ -2,7 +2,7 @@
 
 use crate::{
     Availability, ClusterId, Content, ContentId, ContentKey, CreateContent, Facts, Mesh, NodeId,
-    NodeName, Power, ProjectName, ProjectSpec, Readiness, Refusal, RequestId, Role, RolloutStep,
+    NodeName, Permit, ProjectName, ProjectSpec, Readiness, Refusal, RequestId, Role, RolloutStep,
     RolloutWish, ServiceId, ServiceName, Slot, TaskId, TaskStatus, Time, VolumeKey, WallTime,
 };
 use serde::{Deserialize, Serialize};
@@ -172,7 +172,7 @@ pub struct Deploy {
     pub contents: BTreeMap<ContentId, Content>,
     /// What its services ask for of their hosts.
     #[serde(default)]
-    pub powers: BTreeSet<Power>,
+    pub powers: BTreeSet<Permit>,
     /// The project is granted that, as with [`crate::SetPolicy`].
     #[serde(default)]
     pub grant: bool,

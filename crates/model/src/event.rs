@@ -1,7 +1,7 @@
 //! Events: what is worth a line, as a value. `State::apply` makes them, so every manager lists the same.
 
 use crate::{
-    Availability, ContentKey, NodeId, NodeName, Phase, Power, ProjectName, Readiness, Role,
+    Availability, ContentKey, NodeId, NodeName, Permit, Phase, ProjectName, Readiness, Role,
     ServiceName, TaskId, TaskState, Time, VolumeKey, WallTime,
 };
 use serde::{Deserialize, Serialize};
@@ -120,7 +120,7 @@ pub enum Event {
         /// The project.
         project: ProjectName,
         /// All that it may be handed now.
-        granted: BTreeSet<Power>,
+        granted: BTreeSet<Permit>,
     },
     /// A replica got a task.
     Placed {

@@ -15,6 +15,10 @@ pub const SERVICES_PER_PROJECT: usize = 1_000;
 pub const RUNS_PER_PROJECT: usize = 100;
 /// Projects that were granted something of their hosts.
 pub const POLICIES: usize = 1_000;
+/// What one project was granted of its hosts.
+pub const PERMITS: usize = 256;
+/// Bytes of a value that is granted by itself.
+pub const PERMIT_BYTES: usize = 255;
 /// Replicas one service may ask for.
 pub const REPLICAS: u32 = 100_000;
 /// Tasks on one node that have not ended.

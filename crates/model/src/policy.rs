@@ -1,6 +1,6 @@
 //! What of a host the containers of a project may be handed. Nothing, until somebody grants it.
 
-use crate::ProjectName;
+use crate::{Permit, ProjectName, listed};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -65,6 +65,18 @@ impl Power {
         Self::Volumes,
     ];
 
+    /// Whether single values of it can be granted, as each capability is of `cap_add`.
+    pub fn has_values(self) -> bool {
+        matches!(
+            self,
+            Self::CapAdd
+                | Self::DeviceCgroupRules
+                | Self::Devices
+                | Self::SecurityOpt
+                | Self::Volumes
+        )
+    }
+
     /// The key of the Compose file.
     pub fn key(self) -> &'static str {
         match self {
@@ -111,26 +123,33 @@ pub struct SetPolicy {
     /// The project, deployed or not.
     pub project: ProjectName,
     /// From now on.
-    pub grant: BTreeSet<Power>,
-    /// Not any more.
-    pub revoke: BTreeSet<Power>,
-}
-
-/// Powers as a command line takes them: `pid privileged`.
-pub fn listed<'a>(powers: impl IntoIterator<Item = &'a Power>) -> String {
-    powers.into_iter().map(|power| power.key()).collect::<Vec<_>>().join(" ")
+    pub grant: BTreeSet<Permit>,
+    /// Not any more; the whole of a power takes each of its values along.
+    pub revoke: BTreeSet<Permit>,
 }
 
 /// Words of the refusal.
 pub(crate) fn lacks(
     f: &mut fmt::Formatter<'_>,
     project: &ProjectName,
-    missing: &BTreeSet<Power>,
+    missing: &BTreeSet<Permit>,
 ) -> fmt::Result {
     let keys = listed(missing);
     write!(
         f,
         "{project} may not be handed its hosts by {keys}; if that is meant, grant it: `clusterctl policy grant -p {project} {keys}`"
+    )
+}
+
+/// Words of the refusal to take away a part of what was granted as a whole.
+pub(crate) fn whole(
+    f: &mut fmt::Formatter<'_>,
+    project: &ProjectName,
+    power: Power,
+) -> fmt::Result {
+    write!(
+        f,
+        "{project} is granted all of {power}; take that back by `clusterctl policy revoke -p {project} {power}`, then grant each {power}=VALUE that it is to keep"
     )
 }
 

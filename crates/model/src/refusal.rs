@@ -1,7 +1,8 @@
 //! Why a command is refused, for people.
 
 use crate::{
-    ContentRefusal, NoWayBack, NodeId, NodeName, Power, ProjectName, Role, RolloutWish, ServiceName,
+    ContentRefusal, NoWayBack, NodeId, NodeName, Permit, Power, ProjectName, Role, RolloutWish,
+    ServiceName,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -44,7 +45,14 @@ pub enum Refusal {
         /// The project.
         project: ProjectName,
         /// What it lacks.
-        missing: BTreeSet<Power>,
+        missing: BTreeSet<Permit>,
+    },
+    /// The whole of a power was granted, so that no single value of it can be taken back.
+    GrantedWhole {
+        /// The project.
+        project: ProjectName,
+        /// The power.
+        power: Power,
     },
     /// A service, or something that is run once, has that name.
     ServiceInUse(ServiceName),
@@ -190,6 +198,7 @@ impl fmt::Display for Refusal {
                 write!(f, "{s} is a global service: it runs once on each node")
             }
             Self::NotGranted { project, missing } => crate::policy::lacks(f, project, missing),
+            Self::GrantedWhole { project, power } => crate::policy::whole(f, project, *power),
             Self::ServiceInUse(s) => write!(f, "the project has {s} already; choose another name"),
             Self::RunShares(s) => crate::run::beside(f, s),
             Self::OnceHasNoScale(s) => write!(f, "{s} is run once before another service"),

@@ -1,7 +1,7 @@
 //! Projects, services, slots and volumes as the cluster holds them.
 
 use crate::{
-    NodeId, Power, ProjectName, Rollout, ServiceId, ServiceName, ServiceSpec, Slot, TaskId, Time,
+    NodeId, Permit, ProjectName, Rollout, ServiceId, ServiceName, ServiceSpec, Slot, TaskId, Time,
     VolumeKey, VolumeName, VolumeSpec, WallTime,
 };
 use imbl::{OrdMap, OrdSet};
@@ -30,7 +30,7 @@ pub struct Project {
     pub logins: OrdMap<String, Vec<u8>>,
     /// What its services ask for of their hosts.
     #[serde(default)]
-    pub powers: OrdSet<Power>,
+    pub powers: OrdSet<Permit>,
 }
 
 /// A service of a project.

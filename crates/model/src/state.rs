@@ -6,8 +6,8 @@
 use crate::limits::TASKS_PER_NODE;
 use crate::{
     ClusterId, Content, ContentId, ContentKey, External, JoinToken, Mesh, Node, NodeId, NodeName,
-    Outcome, Power, Project, ProjectName, Readiness, Recorded, RequestId, Role, Service, ServiceId,
-    ServiceName, Slot, Subnet, Task, TaskId, Time, Volume, VolumeKey,
+    Outcome, Permit, Project, ProjectName, Readiness, Recorded, RequestId, Role, Service,
+    ServiceId, ServiceName, Slot, Subnet, Task, TaskId, Time, Volume, VolumeKey,
 };
 use imbl::{OrdMap, OrdSet, Vector};
 use serde::{Deserialize, Serialize};
@@ -52,7 +52,7 @@ pub struct State {
     pub projects: OrdMap<ProjectName, Project>,
     /// What projects may be handed of their hosts; also of those that are not deployed.
     #[serde(default, skip_serializing_if = "OrdMap::is_empty")]
-    pub policies: OrdMap<ProjectName, OrdSet<Power>>,
+    pub policies: OrdMap<ProjectName, OrdSet<Permit>>,
     /// Services, those being removed included.
     pub services: OrdMap<ServiceId, Service>,
     /// Tasks, ended ones included until they are forgotten.

@@ -12,7 +12,7 @@ use crate::wait::{Ending, Goal, Rollouts};
 use crate::{json, logins, retry, text, watch};
 use api::v1::{DeployReply, DeployRequest, GivenContent, NodeSummary, ServiceSummary};
 use compose::Loaded;
-use model::{Mode, Power, ProjectSpec, RestartCondition, ServiceSpec};
+use model::{Mode, Permit, ProjectSpec, RestartCondition, ServiceSpec};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) async fn run(session: &Session, words: Deploy) -> Result<(), Failure> {
@@ -71,7 +71,7 @@ fn load(
     session: &Session,
     words: &Deploy,
     usable: usize,
-    granted: &BTreeMap<String, BTreeSet<Power>>,
+    granted: &BTreeMap<String, BTreeSet<Permit>>,
     built: BTreeMap<String, String>,
 ) -> Result<Loaded, Failure> {
     let sources = Sources {

@@ -1,27 +1,27 @@
 //! `policy`: what a project's containers may be handed of their hosts.
 
-use crate::args::{Policy, Powers};
+use crate::args::{Permits, Policy};
 use crate::failure::Failure;
 use crate::session::Session;
 use crate::{json, project, retry, text};
 use api::v1::{PoliciesReply, ReadRequest, SetPolicyRequest};
-use model::Power;
+use model::Permit;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) async fn run(session: &Session, words: Policy) -> Result<(), Failure> {
     match words {
         Policy::Show => show(session).await,
-        Policy::Grant(powers) => set(session, flat(powers), Vec::new()).await,
-        Policy::Revoke(powers) => set(session, Vec::new(), flat(powers)).await,
+        Policy::Grant(permits) => set(session, flat(permits), Vec::new()).await,
+        Policy::Revoke(permits) => set(session, Vec::new(), flat(permits)).await,
     }
 }
 
 /// What all projects were granted.
 pub(crate) async fn granted(
     session: &Session,
-) -> Result<BTreeMap<String, BTreeSet<Power>>, Failure> {
-    let known = |p: &String| p.parse::<Power>().ok();
+) -> Result<BTreeMap<String, BTreeSet<Permit>>, Failure> {
+    let known = |p: &String| p.parse::<Permit>().ok();
     let policies = read(session, String::new()).await?.policies.into_iter();
     Ok(policies.map(|p| (p.project, p.granted.iter().filter_map(known).collect())).collect())
 }
@@ -47,8 +47,8 @@ async fn show(session: &Session) -> Result<(), Failure> {
     session.out.either(lines, || json!(reply.policies.iter().map(entry).collect::<Vec<_>>()))
 }
 
-fn flat(powers: Powers) -> Vec<String> {
-    powers.keys.into_iter().flatten().map(|power| power.to_string()).collect()
+fn flat(permits: Permits) -> Vec<String> {
+    permits.keys.into_iter().flatten().map(|permit| permit.to_string()).collect()
 }
 
 /// The project need not be deployed yet.

@@ -8,7 +8,7 @@ use crate::serve::refusal;
 use api::v1::{self, containers_client::ContainersClient};
 use futures::future::join_all;
 use model::{
-    Command, Deploy, Image, NodeId, Outcome, Power, ProjectSpec, Pull, Readiness, Refusal,
+    Command, Deploy, Image, NodeId, Outcome, Permit, ProjectSpec, Pull, Readiness, Refusal,
     ServiceSpec, limits,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,7 +32,8 @@ pub(crate) async fn deploy(
         .map_err(|complaints| Status::invalid_argument(complaints.to_string()))?;
     // `apply` has the last word; this one comes before images are looked for, and of a dry run too.
     let granted = managing.log.state().granted(&spec.name);
-    let missing: BTreeSet<Power> = powers.difference(&granted).copied().collect();
+    let missing: BTreeSet<Permit> =
+        powers.iter().filter(|p| !p.is_among(&granted)).cloned().collect();
     if !missing.is_empty() && !message.allow_host {
         return Err(refusal(&Refusal::NotGranted { project: spec.name, missing }));
     }

@@ -3,7 +3,7 @@
 use crate::admin::write::{propose, reply};
 use crate::managing::Managing;
 use api::v1;
-use model::{Command, Power, SetPolicy, State};
+use model::{Command, Permit, SetPolicy, State};
 use std::collections::BTreeSet;
 use tonic::Status;
 
@@ -24,13 +24,13 @@ pub(crate) async fn set(
 ) -> Result<v1::WriteReply, Status> {
     let set = SetPolicy {
         project: api::parse("project", &message.project)?,
-        grant: powers(&message.grant)?,
-        revoke: powers(&message.revoke)?,
+        grant: permits(&message.grant)?,
+        revoke: permits(&message.revoke)?,
     };
     let (index, outcome) = propose(managing, Command::SetPolicy(set), message.request).await?;
     Ok(reply(index, &outcome))
 }
 
-fn powers(words: &[String]) -> Result<BTreeSet<Power>, Status> {
+fn permits(words: &[String]) -> Result<BTreeSet<Permit>, Status> {
     words.iter().map(|w| w.parse().map_err(Status::invalid_argument)).collect()
 }

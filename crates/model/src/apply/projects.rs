@@ -41,7 +41,7 @@ impl State {
         project.deployed = now.wall;
         project.source = Arc::from(deploy.spec.source.as_str());
         project.volumes = deploy.spec.volumes.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
-        project.powers = deploy.powers.iter().copied().collect();
+        project.powers = deploy.powers.iter().cloned().collect();
         project.logins.extend(deploy.logins.iter().map(|(k, v)| (k.clone(), v.clone())));
         for (service, id) in project.services.clone() {
             if !deploy.spec.services.contains_key(&service) {
