@@ -141,6 +141,6 @@ fn picture(
         sites: Arc::default(),
         nodes: nodes.iter().map(peer).collect(),
         mesh: None,
-        resolvers: Default::default(),
+        resolvers: std::collections::BTreeMap::default(),
     }
 }
