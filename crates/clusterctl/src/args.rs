@@ -332,8 +332,8 @@ pub(crate) enum Policy {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Permits {
-    /// Keys of a Compose file that hand a container its host, or `all`; of cap_add, devices,
-    /// device_cgroup_rules, security_opt and volumes also single values, as in cap_add=SYS_ADMIN
+    /// Keys of a Compose file that hand a container its host, or `all`; of capabilities, devices, their
+    /// rules, security options and volumes also single values, as in `cap_add=SYS_ADMIN`
     #[arg(required = true, value_name = "KEY[=VALUE]", value_parser = permits)]
     pub(crate) keys: Vec<Vec<Permit>>,
 }
@@ -345,6 +345,7 @@ fn permits(text: &str) -> Result<Vec<Permit>, String> {
     }
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a word of the command line")]
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Run {
     /// Remove it once it ended; otherwise that is done after a day

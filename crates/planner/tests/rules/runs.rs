@@ -3,6 +3,7 @@
 use crate::world::{World, secs, spec};
 use model::limits::ENDED_TASK_KEPT;
 use model::{Command, EndRun, Outcome, Run, Service, TaskId};
+use std::collections::BTreeMap;
 
 /// A service, and a command run beside it that was given a place.
 fn world() -> (World, TaskId) {
@@ -15,7 +16,7 @@ fn world() -> (World, TaskId) {
         name: "mine".parse().unwrap(),
         command: None,
         entrypoint: None,
-        environment: Default::default(),
+        environment: BTreeMap::new(),
         user: None,
         working_dir: None,
         depends: true,
