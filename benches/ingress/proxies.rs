@@ -79,7 +79,7 @@ async fn edge(folder: &Path, name: &str, security: Security, port: u16) -> anyho
     let folder = folder.join(name);
     std::fs::create_dir(&folder)?;
     let mut config = Config::new((Ipv4Addr::LOCALHOST, 0).into(), &folder, security);
-    config.http.plain = Bind { port, address: Some(Ipv4Addr::LOCALHOST.into()) };
+    config.http.plain = Bind::tcp(port, Some(Ipv4Addr::LOCALHOST.into()));
     Ok(Edge::start(config).await?)
 }
 
@@ -91,6 +91,8 @@ fn requests(picture: Picture) -> Picture {
         service: route.service.clone(),
         port: BACKEND,
         matches: vec![HttpMatch { host: None, path: "/".into() }],
+        secured: vec![],
+        certificates: vec![],
         backends: route.backends.clone(),
     };
     Picture { routes: Arc::default(), sites: Arc::new(vec![site]), ..picture }
@@ -120,6 +122,7 @@ fn picture(
         node: NodeId(home),
         address: Ipv4Addr::LOCALHOST.into(),
         target: None,
+        told: false,
         serving: true,
     };
     let route = Route {
@@ -138,6 +141,7 @@ fn picture(
         node: NodeId(node),
         index: 1,
         routes: Arc::new(vec![route]),
+        datagrams: Arc::default(),
         sites: Arc::default(),
         nodes: nodes.iter().map(peer).collect(),
         mesh: None,

@@ -12,6 +12,7 @@ mod engines;
 mod hooks;
 mod hosts;
 mod http;
+mod ingress;
 mod joining;
 mod look;
 mod mesh;
@@ -87,6 +88,8 @@ fn calm(shared: &Shared) -> Vec<Trial> {
         shared.test("pause_keeps_what_runs", waiting::pause_keeps_what_runs),
         shared.test("global_services_and_binds", waiting::global_services_and_binds),
         shared.test("requests_find_their_service", http::requests_find_their_service),
+        shared.test("datagrams_reach_their_service", ingress::datagrams_reach_their_service),
+        shared.test("certificates_come_from_secrets", ingress::certificates_come_from_secrets),
         shared.test("the_unhealthy_are_replaced", waiting::the_unhealthy_are_replaced),
         shared.test("fault_34_foreign_process_on_a_port", waiting::fault_34_foreign_process),
         shared.test("environment_and_metrics_stay_inside", quiet::environment_and_metrics),

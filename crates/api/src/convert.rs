@@ -67,6 +67,7 @@ impl From<&Facts> for v1::Facts {
             engine_ready: f.engine_ready,
             busy_ports: f.busy_ports.iter().map(|p| u32::from(*p)).collect(),
             view_index: f.view_index,
+            shared_ports: f.shared_ports.iter().map(|p| u32::from(*p)).collect(),
         }
     }
 }
@@ -74,6 +75,8 @@ impl From<&Facts> for v1::Facts {
 impl From<v1::Facts> for Facts {
     /// Ports that are none are left out; the state clamps the rest.
     fn from(f: v1::Facts) -> Self {
+        let ports =
+            |ports: Vec<u32>| ports.into_iter().filter_map(|p| u16::try_from(p).ok()).collect();
         Self {
             milli_cpus: f.milli_cpus,
             memory: f.memory,
@@ -87,8 +90,9 @@ impl From<v1::Facts> for Facts {
             memory_free: f.memory_free,
             disk_pressure: f.disk_pressure,
             engine_ready: f.engine_ready,
-            busy_ports: f.busy_ports.into_iter().filter_map(|p| u16::try_from(p).ok()).collect(),
+            busy_ports: ports(f.busy_ports),
             view_index: f.view_index,
+            shared_ports: ports(f.shared_ports),
         }
     }
 }

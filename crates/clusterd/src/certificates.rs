@@ -1,9 +1,11 @@
-//! The certificates that this host's configuration gives for HTTP over TLS: read from their files, and again
-//! whenever those change, so that whatever renews them need tell nobody.
+//! The certificates that clients of services are shown: those that this host's configuration gives, read from their
+//! files, and again whenever those change, so that whatever renews them need tell nobody; and those that services
+//! give, as the daemon hands them on. Whatever else obtains certificates, by ACME say, hands them on in the same way.
 
 use crate::config::CertificateFiles;
 use anyhow::Context;
 use identity::Certificates;
+use network::CertificatePair;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use std::path::Path;
@@ -15,23 +17,57 @@ use tracing::{info, warn};
 const LOOK: Duration = Duration::from_secs(60);
 
 /// The certificates in force.
-#[derive(Debug)]
-pub(crate) struct Current(RwLock<Arc<Certificates>>);
+#[derive(Debug, Default)]
+pub(crate) struct Current {
+    of_services: RwLock<Arc<Certificates>>,
+    of_host: RwLock<Arc<Certificates>>,
+}
 
-impl ResolvesServerCert for Current {
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let certificates = Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner));
-        certificates.resolve(hello)
+impl Current {
+    fn sets(&self) -> [Arc<Certificates>; 2] {
+        [&self.of_services, &self.of_host]
+            .map(|set| Arc::clone(&set.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// Takes those of services, instead of the ones before. One that cannot be used is said and left out. Returns
+    /// whether there is any certificate now.
+    pub(crate) fn take(&self, pairs: &[CertificatePair]) -> bool {
+        let texts = || pairs.iter().map(|pair| (pair.chain.as_str(), pair.key.as_str()));
+        let usable = texts().filter(|pair| match Certificates::new([*pair]) {
+            Ok(_) => true,
+            Err(why) => {
+                let why = format!("{:#}", anyhow::Error::from(why));
+                warn!(why, "a certificate of a service cannot be used");
+                false
+            }
+        });
+        let usable: Vec<_> = usable.collect();
+        if let Ok(loaded) = Certificates::new(usable) {
+            put(&self.of_services, loaded, "certificates of services loaded");
+        }
+        self.sets().iter().any(|set| !set.is_empty())
     }
 }
 
-/// Reads the files; `None` when none are given. Ones that cannot be used are said, and looked for again: an
-/// edge without them still carries everything else.
-pub(crate) fn watch(files: Vec<CertificateFiles>) -> Option<Arc<Current>> {
-    if files.is_empty() {
-        return None;
+impl ResolvesServerCert for Current {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.sets().iter().find_map(|set| set.choose(hello.server_name()))
     }
-    let current = Arc::new(Current(RwLock::default()));
+}
+
+fn put(place: &RwLock<Arc<Certificates>>, loaded: Certificates, words: &'static str) {
+    let names: Vec<&str> = loaded.names().collect();
+    info!(names = names.join(" "), "{words}");
+    *place.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(loaded);
+}
+
+/// Reads the files and keeps them read. Ones that cannot be used are said, and looked for again: an edge without
+/// them still carries everything else.
+pub(crate) fn watch(files: Vec<CertificateFiles>) -> Arc<Current> {
+    let current = Arc::new(Current::default());
+    if files.is_empty() {
+        return current;
+    }
     let mut seen = None;
     look(&files, &current, &mut seen);
     let watched = Arc::clone(&current);
@@ -41,7 +77,7 @@ pub(crate) fn watch(files: Vec<CertificateFiles>) -> Option<Arc<Current>> {
             look(&files, &watched, &mut seen);
         }
     });
-    Some(current)
+    current
 }
 
 type Stamps = Vec<Option<SystemTime>>;
@@ -55,11 +91,7 @@ fn look(files: &[CertificateFiles], current: &Current, seen: &mut Option<Stamps>
     }
     *seen = Some(stamps);
     match load(files) {
-        Ok(loaded) => {
-            let names: Vec<&str> = loaded.names().collect();
-            info!(names = names.join(" "), "certificates loaded");
-            *current.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(loaded);
-        }
+        Ok(loaded) => put(&current.of_host, loaded, "certificates loaded"),
         Err(why) => warn!(why = format!("{why:#}"), "the certificates cannot be used"),
     }
 }
@@ -76,4 +108,39 @@ fn load(files: &[CertificateFiles]) -> anyhow::Result<Certificates> {
         texts.push(pair);
     }
     Ok(Certificates::new(texts.iter().map(|(chain, key)| (chain.as_str(), key.as_str())))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(name: &str) -> CertificatePair {
+        let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+        CertificatePair { chain: made.cert.pem(), key: made.signing_key.serialize_pem() }
+    }
+
+    fn known(current: &Current) -> Vec<String> {
+        current
+            .sets()
+            .iter()
+            .flat_map(|set| set.names().map(str::to_owned).collect::<Vec<_>>())
+            .collect()
+    }
+
+    #[test]
+    fn the_certificates_of_services_take_the_place_of_those_before() {
+        let current = Current::default();
+        assert!(!current.take(&[]));
+        let (one, two) = (made("one.example"), made("two.example"));
+        assert!(current.take(&[one.clone(), two.clone()]));
+        assert_eq!(known(&current), ["one.example", "two.example"]);
+        let mixed = CertificatePair { key: one.key.clone(), ..two.clone() };
+        assert!(current.take(&[mixed, one]), "one that cannot be used is left out");
+        assert_eq!(known(&current), ["one.example"]);
+        assert!(!current.take(&[]));
+        *current.of_host.write().unwrap() =
+            Arc::new(Certificates::new([(two.chain.as_str(), two.key.as_str())]).unwrap());
+        assert!(current.take(&[]), "the host's own stay");
+        assert_eq!(known(&current), ["two.example"]);
+    }
 }

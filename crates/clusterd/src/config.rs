@@ -80,6 +80,22 @@ pub(crate) struct Ingress {
     pub(crate) https: SocketAddr,
     /// Certificates for the hosts of services.
     pub(crate) certificates: Vec<CertificateFiles>,
+    /// Balancers in front of this node, as addresses or ranges. What connects to a published or shared port from
+    /// there must begin with a PROXY header, which says who the client is.
+    pub(crate) proxied_from: Vec<Balancers>,
+}
+
+/// Addresses of balancers.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Balancers(pub(crate) network::Source);
+
+impl TryFrom<String> for Balancers {
+    type Error = network::InvalidSource;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse().map(Self)
+    }
 }
 
 /// Where a certificate lies.
@@ -99,6 +115,7 @@ impl Default for Ingress {
             http: any(limits::HTTP_PORT),
             https: any(limits::HTTPS_PORT),
             certificates: Vec::new(),
+            proxied_from: Vec::new(),
         }
     }
 }
@@ -225,6 +242,14 @@ mod tests {
         assert_eq!(config.ingress.certificates[0].key, Path::new("/a.key"));
         assert_eq!(config.ingress.http, any(limits::HTTP_PORT));
         assert!(Config::parse("[[ingress.certificates]]\ncertificate = \"/a.pem\"").is_err());
+    }
+
+    #[test]
+    fn balancers_are_addresses_and_ranges() {
+        let text = "[ingress]\nproxied_from = [\"192.0.2.7\", \"2001:db8::/32\"]";
+        assert_eq!(Config::parse(text).unwrap().ingress.proxied_from.len(), 2);
+        let why = Config::parse("[ingress]\nproxied_from = [\"lb.example\"]").unwrap_err();
+        assert!(why.to_string().contains("\"lb.example\" is neither an address"), "{why}");
     }
 
     #[test]

@@ -22,11 +22,12 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let mut edge = network::Config::new(config.edge_listen, &folder.edge(), security);
     edge.version = env!("CARGO_PKG_VERSION").into();
     edge.observe = Box::new(log);
+    edge.proxied_from = config.ingress.proxied_from.iter().map(|source| source.0).collect();
     edge.http.plain = bind(config.ingress.http);
     edge.http.secure = bind(config.ingress.https);
-    if let Some(current) = certificates::watch(config.ingress.certificates.clone()) {
-        edge.http.certificates = Some(current);
-    }
+    let certificates = certificates::watch(config.ingress.certificates.clone());
+    edge.http.certificates = Some(Arc::clone(&certificates) as _);
+    edge.http.take = Some(Arc::new(move |pairs| certificates.take(pairs)));
     info!(address = %config.edge_listen, "edge serves");
     let mut term = signal(SignalKind::terminate())?;
     let edge = Edge::start(edge).await.context("the edge cannot run")?;
@@ -47,7 +48,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
 /// `0.0.0.0` and `::` are all addresses of the host, as they are of a published port.
 fn bind(address: SocketAddr) -> Bind {
     let one = Some(address.ip()).filter(|ip| !ip.is_unspecified());
-    Bind { port: address.port(), address: one }
+    Bind::tcp(address.port(), one)
 }
 
 /// Mutual TLS with the node's own identity, loaded again whenever the daemon says that it was exchanged.
@@ -109,6 +110,9 @@ fn log(remark: &Remark) {
         Remark::MeshMended => info!("the mesh is as it should be"),
         Remark::NamesRefused { gateway, why } => {
             warn!(%gateway, %why, "names are not answered for here yet");
+        }
+        Remark::Misspoken { from, why } => {
+            warn!(%from, %why, "connection from an address in `ingress.proxied_from` refused");
         }
         Remark::Stranger { from, why } => warn!(%from, %why, "connection to the edge port refused"),
     }

@@ -38,6 +38,10 @@ pub(crate) async fn gather(
         engine_ready: found.ready,
         busy_ports: busy_ports.into_iter().collect(),
         view_index: 0,
+        shared_ports: [config.ingress.http, config.ingress.https]
+            .iter()
+            .map(std::net::SocketAddr::port)
+            .collect(),
     }
 }
 

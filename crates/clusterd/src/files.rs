@@ -63,32 +63,13 @@ impl Files {
         let mut contents: BTreeMap<ContentId, Vec<u8>> = BTreeMap::new();
         for file in &create.files {
             if !contents.contains_key(&file.content) {
-                let content = self.fetch(&file.content).await.map_err(Unsupplied::Again)?;
+                let content = fetch(&self.node, &file.content).await.map_err(Unsupplied::Again)?;
                 contents.insert(file.content.clone(), content);
             }
         }
         let (this, files) = (Arc::clone(self), create.files.clone());
         let written = tokio::task::spawn_blocking(move || this.write_all(&files, &contents)).await;
         written.unwrap_or_else(|e| Err(Unsupplied::Again(format!("its files: {e}"))))
-    }
-
-    /// Asks one manager after the other.
-    async fn fetch(&self, id: &ContentId) -> Result<Vec<u8>, String> {
-        let kind = id.kind;
-        let mut last = format!("no manager is known that has the {kind}");
-        for (manager, address) in self.node.managers() {
-            let channel = self.node.dialer.to(manager, address);
-            let mut client =
-                MembersClient::new(channel).max_decoding_message_size(limits::MESSAGE_BYTES);
-            let request =
-                v1::ContentRequest { kind: kind.to_string(), version: id.version.clone() };
-            last = match tokio::time::timeout(ASK, client.content(request)).await {
-                Ok(Ok(reply)) => return Ok(reply.into_inner().content),
-                Ok(Err(status)) => format!("the {kind} did not come: {}", status.message()),
-                Err(_) => format!("the {kind} did not come in time"),
-            };
-        }
-        Err(last)
     }
 
     fn write_all(
@@ -142,6 +123,24 @@ pub(crate) fn clear(config: &Config) -> anyhow::Result<()> {
         there(fs::remove_dir_all(root)).with_context(|| format!("cannot remove {root}"))?;
     }
     Ok(())
+}
+
+/// What one version holds: asks one manager after the other.
+pub(crate) async fn fetch(node: &Node, id: &ContentId) -> Result<Vec<u8>, String> {
+    let kind = id.kind;
+    let mut last = format!("no manager is known that has the {kind}");
+    for (manager, address) in node.managers() {
+        let channel = node.dialer.to(manager, address);
+        let mut client =
+            MembersClient::new(channel).max_decoding_message_size(limits::MESSAGE_BYTES);
+        let request = v1::ContentRequest { kind: kind.to_string(), version: id.version.clone() };
+        last = match tokio::time::timeout(ASK, client.content(request)).await {
+            Ok(Ok(reply)) => return Ok(reply.into_inner().content),
+            Ok(Err(status)) => format!("the {kind} did not come: {}", status.message()),
+            Err(_) => format!("the {kind} did not come in time"),
+        };
+    }
+    Err(last)
 }
 
 fn there<T>(done: io::Result<T>) -> io::Result<Option<T>> {

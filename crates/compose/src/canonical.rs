@@ -10,9 +10,9 @@ use crate::writer::{Map, Out, document, flag, list, number, pairs, text, words};
 use crate::{canonical_engine, canonical_files};
 use model::{
     ConstraintKey, ContainerSpec, Dependency, DependencyCondition, Engine, FailureAction,
-    HealthCheck, Hook, HttpRule, Mode, Mount, MountSource, OnUnknown, Placement, Port, PortMode,
-    PreStart, ProjectSpec, Protocol, Pull, Resources, RestartCondition, RestartPolicy, ServiceSpec,
-    Share, SharedPart, UpdateOrder, UpdatePolicy, VolumeSpec,
+    HealthCheck, Hook, HttpRule, HttpTls, Mode, Mount, MountSource, OnUnknown, Placement, Port,
+    PortMode, PreStart, ProjectSpec, Protocol, Pull, Resources, RestartCondition, RestartPolicy,
+    ServiceSpec, Share, SharedPart, UpdateOrder, UpdatePolicy, VolumeSpec,
 };
 use std::collections::BTreeSet;
 
@@ -162,6 +162,8 @@ fn depends_on(on: &[Dependency]) -> Option<Out> {
 fn cluster(spec: &ServiceSpec) -> Option<Out> {
     let mut ours = Map::default();
     ours.put("resolved", spec.container.image.resolved.as_deref().map(text));
+    let told = || Out::List(spec.told.iter().map(|port| number(*port)).collect());
+    ours.put("proxy_protocol", (!spec.told.is_empty()).then(told));
     let rules = || Out::List(spec.http.iter().map(http_rule).collect());
     let said = !spec.http.is_empty() || traefik::speaks(spec.container.labels.keys());
     ours.put("http", said.then(rules));
@@ -173,6 +175,15 @@ fn http_rule(rule: &HttpRule) -> Out {
     out.put("host", rule.matches.host.as_deref().map(text));
     out.put("path", text(&rule.matches.path));
     out.put("port", number(rule.port));
+    out.put("tls", rule.tls.as_ref().map(http_tls));
+    Out::Map(out.0)
+}
+
+fn http_tls(tls: &HttpTls) -> Out {
+    let mut out = Map::default();
+    out.put("certificate", text(tls.certificate.name.as_str()));
+    out.put("key", text(tls.key.name.as_str()));
+    out.put("redirect", flag(tls.redirect));
     Out::Map(out.0)
 }
 

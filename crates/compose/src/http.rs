@@ -4,9 +4,10 @@
 use crate::keys::Section;
 use crate::limits::HTTP_RULES;
 use crate::reader::{Fields, Reader};
+use crate::secrets::{self, AllDeclared};
 use crate::tree::{Node, Place, Value};
 use crate::{scalar, traefik};
-use model::{HttpMatch, HttpRule, ServiceName, ServiceSpec};
+use model::{HttpMatch, HttpRule, HttpTls, ServiceName, ServiceSpec};
 use std::collections::BTreeMap;
 
 const HOST: &str = "a host name such as `shop.example.com` or `*.example.com`";
@@ -26,9 +27,10 @@ pub(crate) fn read(
     fields: &Fields<'_>,
     name: &ServiceName,
     spec: &ServiceSpec,
+    declared: &AllDeclared,
     taken: &mut Taken,
 ) -> Vec<HttpRule> {
-    let found = match own(r, fields) {
+    let found = match own(r, fields, declared) {
         Some(found) => {
             if spec.container.engine.network_mode.is_some() || shares_network(spec) {
                 if let Some((_, at)) = found.first() {
@@ -62,17 +64,21 @@ pub(crate) fn shares_network(spec: &ServiceSpec) -> bool {
 }
 
 /// What `x-cluster.http` says; `None` when it says nothing, and labels may.
-fn own(r: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Vec<(HttpRule, Place)>> {
+fn own(
+    r: &mut Reader<'_>,
+    fields: &Fields<'_>,
+    declared: &AllDeclared,
+) -> Option<Vec<(HttpRule, Place)>> {
     let ours = r.fields(fields.get("x-cluster")?, "x-cluster", Section::Cluster);
     let node = ours.get("http")?;
     let items = match &node.value {
         Value::Map(_) => std::slice::from_ref(node),
         _ => r.items(node, "http", false),
     };
-    Some(items.iter().filter_map(|item| rule(r, item).map(|rule| (rule, item.at))).collect())
+    Some(items.iter().filter_map(|item| Some((rule(r, item, declared)?, item.at))).collect())
 }
 
-fn rule(r: &mut Reader<'_>, node: &Node) -> Option<HttpRule> {
+fn rule(r: &mut Reader<'_>, node: &Node, declared: &AllDeclared) -> Option<HttpRule> {
     let inner = r.fields(node, "http", Section::ClusterHttp);
     if !matches!(node.value, Value::Map(_)) {
         return None;
@@ -91,7 +97,36 @@ fn rule(r: &mut Reader<'_>, node: &Node) -> Option<HttpRule> {
         return None;
     }
     let port = r.value(&inner, "port", scalar::port)?;
-    Some(HttpRule { matches: HttpMatch { host, path }, port })
+    let tls = match inner.get("tls") {
+        Some(node) => Some(tls(r, node, declared)?),
+        None => None,
+    };
+    if let (Some(_), None) = (&tls, &host) {
+        let help = "add the `host` that the certificate is for";
+        r.log.refuse(node.at, "`http`: `tls` needs a `host`", help);
+        return None;
+    }
+    Some(HttpRule { matches: HttpMatch { host, path }, port, tls })
+}
+
+/// The certificate of a rule: two secrets of the file.
+fn tls(r: &mut Reader<'_>, node: &Node, declared: &AllDeclared) -> Option<HttpTls> {
+    let inner = r.fields(node, "tls", Section::ClusterHttpTls);
+    if !matches!(node.value, Value::Map(_)) {
+        return None;
+    }
+    let secret = |r: &mut Reader<'_>, key: &str| {
+        if inner.get(key).is_none() {
+            let help = "write `tls: {certificate: NAME, key: NAME}`, with names of `secrets`";
+            r.log.refuse(node.at, format!("`tls` needs a `{key}`"), help);
+            return None;
+        }
+        let name = r.text(&inner, key)?;
+        secrets::one(r, &name, inner.at(key).unwrap_or(node.at), declared)
+    };
+    let (certificate, key) = (secret(r, "certificate"), secret(r, "key"));
+    let redirect = r.flag(&inner, "redirect").unwrap_or(false);
+    Some(HttpTls { certificate: certificate?, key: key?, redirect })
 }
 
 /// A host name as rules hold it: lower case, no dot at its end.

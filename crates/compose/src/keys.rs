@@ -81,6 +81,7 @@ pub(crate) enum Section {
     External,
     Cluster,
     ClusterHttp,
+    ClusterHttpTls,
 }
 
 /// Keys and their verdicts.
@@ -96,7 +97,7 @@ const BLKIO_RATE: &[&str] = &[
 ];
 
 /// Every section: where its keys stand (`*` for a name, `[]` for an item of a list), and the keys.
-const SECTIONS: [(Section, &[&str], Table); 55] = [
+const SECTIONS: [(Section, &[&str], Table); 56] = [
     (Section::Top, &[""], inner::TOP),
     (Section::Include, &["include[]"], inner::INCLUDE),
     (Section::Service, &["services.*"], service::SERVICE),
@@ -167,6 +168,11 @@ const SECTIONS: [(Section, &[&str], Table); 55] = [
         Section::ClusterHttp,
         &["services.*.x-cluster.http", "services.*.x-cluster.http[]"],
         inner::CLUSTER_HTTP,
+    ),
+    (
+        Section::ClusterHttpTls,
+        &["services.*.x-cluster.http.tls", "services.*.x-cluster.http[].tls"],
+        inner::CLUSTER_HTTP_TLS,
     ),
 ];
 

@@ -25,8 +25,8 @@ pub(crate) const ITEMS: usize = 1_024;
 pub(crate) const HTTP_RULES: usize = 64;
 /// Levels of brackets in the rule of a label.
 pub(crate) const RULE_DEPTH: usize = 16;
-/// Ports that one range may have.
-pub(crate) const RANGE: u16 = 128;
+/// Ports that one range may have: as many as one service may publish ([`ITEMS`]).
+pub(crate) const RANGE: u16 = 1_024;
 /// Bytes of the name of a variable or label. YAML reads a key of at most 1,024 characters, escapes included.
 pub(crate) const KEY_BYTES: usize = 255;
 /// Complaints kept per load; what comes after them is only counted, so that a hostile file cannot make the

@@ -1,5 +1,5 @@
-//! `ports`, short and long, and who wants which. Ranges become single ports; what the product does not
-//! publish yet is said, and a port wanted twice is refused naming both.
+//! `ports`, short and long, and who wants which. Ranges become single ports, and a port wanted twice is refused
+//! naming both.
 
 use crate::complaint::shown;
 use crate::keys::Section;
@@ -51,6 +51,33 @@ pub(crate) fn read(
     }
     r.at_most_items(node.at, "ports", ports.len());
     ports.into_iter().collect()
+}
+
+/// Ports of the container whose server wants a PROXY header: `x-cluster.proxy_protocol`, each a published one.
+pub(crate) fn told(r: &mut Reader<'_>, fields: &Fields<'_>, ports: &[Port]) -> BTreeSet<u16> {
+    let Some(ours) = fields.get("x-cluster") else { return BTreeSet::new() };
+    let ours = r.fields(ours, "x-cluster", Section::Cluster);
+    let Some(node) = ours.get("proxy_protocol") else { return BTreeSet::new() };
+    let mut told = BTreeSet::new();
+    for item in r.items(node, "proxy_protocol", false) {
+        let Some(target) = r.scalar(item, "proxy_protocol", scalar::port) else { continue };
+        let published = |p: &Port| {
+            p.target == target && p.protocol == Protocol::Tcp && p.mode == PortMode::Ingress
+        };
+        if ports.iter().any(published) {
+            told.insert(target);
+        } else {
+            let message = format!(
+                "`proxy_protocol`: port {target} of the container is not published over TCP on every node"
+            );
+            r.log.refuse(
+                item.at,
+                message,
+                "name ports of the container, such as 25 of `ports: [\"25:25\"]`",
+            );
+        }
+    }
+    told
 }
 
 /// `[HOST_IP:]PUBLISHED:TARGET[/PROTOCOL]`, ports or ranges of them.
@@ -140,10 +167,6 @@ fn single(r: &mut Reader<'_>, wanted: &Wanted, at: Place) -> Vec<Port> {
     if length >= RANGE {
         r.log.error(at, format!("`ports`: a range of more than {RANGE} ports"));
         return Vec::new();
-    }
-    if wanted.protocol == Protocol::Udp && wanted.mode == PortMode::Ingress {
-        let why = "UDP ports answer with `mode: host` only, on the replica's own node";
-        r.harmless(at, "ports", why);
     }
     let one = |i| Port {
         published: published.0 + i,

@@ -10,7 +10,9 @@ use crate::reader::{Fields, Reader, plain};
 use crate::scalar;
 use crate::service::undeclared;
 use crate::tree::{Entry, Node, Place, Value};
-use model::{ContentKey, ContentKind, ContentName, ContentSource, GivenFile, Mount, VolumeName};
+use model::{
+    ContentKey, ContentKind, ContentName, ContentSource, GivenFile, GivenSecret, Mount, VolumeName,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -171,20 +173,7 @@ fn file(
         r.scalar(item, what, plain)
     }?;
     let target = self::target(r, target.as_deref().unwrap_or(&source), folder, item.at);
-    let known = source.parse().ok().map(|name| ContentKey { kind, name });
-    let Some((content, declared)) = known.and_then(|key| all.get(&key).map(|d| (key, d))) else {
-        let names = all.keys().filter(|k| k.kind == kind).map(|k| k.name.as_str());
-        let near = r.near(&source, names);
-        r.log.error(item.at, undeclared(&kind.to_string(), &source, near, what));
-        return None;
-    };
-    if !r.inactive {
-        r.handed.insert(content.clone());
-    }
-    let external = match &declared.source {
-        Some(ContentSource::External(name)) => Some(name.clone()),
-        _ => None,
-    };
+    let (content, external) = declared_as(r, kind, &source, item.at, all)?;
     Some(GivenFile {
         content,
         external,
@@ -194,6 +183,42 @@ fn file(
         gid: gid.unwrap_or(0),
         mode: mode.unwrap_or(READABLE) & NOT_WRITABLE,
     })
+}
+
+/// A secret that the cluster itself is to use.
+pub(crate) fn one(
+    r: &mut Reader<'_>,
+    name: &str,
+    at: Place,
+    all: &AllDeclared,
+) -> Option<GivenSecret> {
+    let (content, external) = declared_as(r, ContentKind::Secret, name, at, all)?;
+    Some(GivenSecret { name: content.name, external, version: String::new() })
+}
+
+/// A secret or config that is referred to, and its name in the cluster when no project owns it.
+fn declared_as(
+    r: &mut Reader<'_>,
+    kind: ContentKind,
+    source: &str,
+    at: Place,
+    all: &AllDeclared,
+) -> Option<(ContentKey, Option<ContentName>)> {
+    let known = source.parse().ok().map(|name| ContentKey { kind, name });
+    let Some((content, declared)) = known.and_then(|key| all.get(&key).map(|d| (key, d))) else {
+        let names = all.keys().filter(|k| k.kind == kind).map(|k| k.name.as_str());
+        let near = r.near(source, names);
+        r.log.error(at, undeclared(&kind.to_string(), source, near, &format!("{kind}s")));
+        return None;
+    };
+    if !r.inactive {
+        r.handed.insert(content.clone());
+    }
+    let external = match &declared.source {
+        Some(ContentSource::External(name)) => Some(name.clone()),
+        _ => None,
+    };
+    Some((content, external))
 }
 
 /// A user or group inside a container, which has its own list of their names.

@@ -87,9 +87,11 @@ pub(crate) fn read(
         depends_on,
         shares_with: std::mem::take(&mut r.shares),
         once: None,
+        told: [].into(),
         http: Vec::new(),
     };
-    spec.http = http::read(r, &fields, name, &spec, &mut taken.http);
+    spec.told = ports::told(r, &fields, &spec.ports);
+    spec.http = http::read(r, &fields, name, &spec, &known.contents, &mut taken.http);
     Service { spec, links, restart: deploy.restart_at }
 }
 

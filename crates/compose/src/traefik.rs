@@ -80,7 +80,7 @@ fn one(
     }
     let matches = matches(rule)?;
     let port = port(labels, fields, spec, router)?;
-    Ok(matches.into_iter().map(|matches| HttpRule { matches, port }).collect())
+    Ok(matches.into_iter().map(|matches| HttpRule { matches, port, tls: None }).collect())
 }
 
 /// What else is said of a router, and does nothing.

@@ -6,9 +6,18 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Keys of this product, and forms that the published list does not spell out.
-const OURS: [&str; 11] = [
+const OURS: [&str; 20] = [
     "services.*.x-cluster.resolved",
+    "services.*.x-cluster.proxy_protocol",
     "services.*.x-cluster.http",
+    "services.*.x-cluster.http.tls",
+    "services.*.x-cluster.http.tls.certificate",
+    "services.*.x-cluster.http.tls.key",
+    "services.*.x-cluster.http.tls.redirect",
+    "services.*.x-cluster.http[].tls",
+    "services.*.x-cluster.http[].tls.certificate",
+    "services.*.x-cluster.http[].tls.key",
+    "services.*.x-cluster.http[].tls.redirect",
     "services.*.x-cluster.http.host",
     "services.*.x-cluster.http.path",
     "services.*.x-cluster.http.port",
@@ -120,7 +129,7 @@ fn a_value_may_be_judged_more_strictly_than_its_key() {
         ("security_opt: [\"apparmor=mine\"]", "security_opt", NeedsFlag),
         ("ports: [\"80\"]", "ports", Refused),
         ("ports: [\"22:22\"]", "ports", Refused),
-        ("ports: [\"53:53/udp\"]", "ports", Harmless),
+        ("ports: [\"53:53/udp\"]", "ports", Honoured),
         ("volumes: [\"/var/run/docker.sock:/s\"]", "volumes", NeedsFlag),
         ("volumes: [\"/:/host\"]", "volumes", NeedsFlag),
         ("volumes: [\"/srv:/srv:rshared\"]", "volumes", NeedsFlag),

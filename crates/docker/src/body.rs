@@ -302,6 +302,7 @@ mod tests {
             shares_with: Vec::new(),
             once: None,
             round_robin: false,
+            told: [].into(),
             http: Vec::new(),
         };
         let (labels, aliases) = (BTreeMap::new(), vec!["web".to_owned()]);

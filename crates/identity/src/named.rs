@@ -39,6 +39,19 @@ impl Certificates {
         self.by_name.keys().map(String::as_str)
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
+    }
+
+    /// The certificate for the name that a client gives; the first one for a client that gives none.
+    pub fn choose(&self, name: Option<&str>) -> Option<Arc<CertifiedKey>> {
+        match name {
+            Some(name) => self.find(name).cloned(),
+            None => self.first.clone(),
+        }
+    }
+
     fn find(&self, name: &str) -> Option<&Arc<CertifiedKey>> {
         let name = name.to_ascii_lowercase();
         let wildcard = || {
@@ -51,10 +64,7 @@ impl Certificates {
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        match hello.server_name() {
-            Some(name) => self.find(name).cloned(),
-            None => self.first.clone(),
-        }
+        self.choose(hello.server_name())
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Program and the Debian package that holds it.
-const NEEDED: [(&str, &str); 9] = [
+const NEEDED: [(&str, &str); 11] = [
     ("dockerd", "docker.io"),
     ("docker", "docker.io"),
     ("ip", "iproute2"),
@@ -19,6 +19,8 @@ const NEEDED: [(&str, &str); 9] = [
     ("unshare", "util-linux"),
     ("setsid", "util-linux"),
     ("hostname", "hostname"),
+    ("curl", "curl"),
+    ("openssl", "openssl"),
 ];
 
 /// Where Debian puts the shell that goes into test images.

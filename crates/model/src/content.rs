@@ -108,6 +108,73 @@ impl GivenFile {
     }
 }
 
+/// A secret that the cluster itself uses on behalf of a service.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct GivenSecret {
+    /// Its name in the Compose file.
+    pub name: ContentName,
+    /// Its name in the cluster, when no project owns it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external: Option<ContentName>,
+    /// Its version; empty until it is deployed.
+    pub version: String,
+}
+
+impl GivenSecret {
+    /// Which it is, in its project.
+    pub fn key(&self) -> ContentKey {
+        ContentKey { kind: ContentKind::Secret, name: self.name.clone() }
+    }
+
+    /// The version that it shows.
+    pub fn id(&self) -> ContentId {
+        ContentId { kind: ContentKind::Secret, version: self.version.clone() }
+    }
+}
+
+/// What a service refers to of secrets and configs, in whatever way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Referred {
+    /// Which, by its name in the Compose file.
+    pub key: ContentKey,
+    /// The one that no project owns, if it is one.
+    pub external: Option<ContentKey>,
+    /// The version that it shows.
+    pub id: ContentId,
+}
+
+impl crate::ServiceSpec {
+    /// The secrets and configs that it refers to: as files of its containers, and as certificates.
+    pub fn contents(&self) -> impl Iterator<Item = Referred> {
+        let file =
+            |f: &GivenFile| Referred { key: f.content.clone(), external: f.external(), id: f.id() };
+        let external = |name: ContentName| ContentKey { kind: ContentKind::Secret, name };
+        let secret = move |s: &GivenSecret| Referred {
+            key: s.key(),
+            external: s.external.clone().map(external),
+            id: s.id(),
+        };
+        self.container.files.iter().map(file).chain(self.tls_secrets().map(secret))
+    }
+
+    /// The secrets of its certificates.
+    pub fn tls_secrets(&self) -> impl Iterator<Item = &GivenSecret> {
+        self.http.iter().filter_map(|rule| rule.tls.as_ref()).flat_map(|t| [&t.certificate, &t.key])
+    }
+
+    /// Notes the version of each secret and config that it refers to.
+    pub fn show(&mut self, version: impl Fn(&ContentKey) -> String) {
+        for file in &mut self.container.files {
+            file.version = version(&file.content);
+        }
+        for tls in self.http.iter_mut().filter_map(|rule| rule.tls.as_mut()) {
+            for secret in [&mut tls.certificate, &mut tls.key] {
+                secret.version = version(&secret.key());
+            }
+        }
+    }
+}
+
 /// What one version holds. Its `Debug` form shows the length only.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Content {
@@ -242,20 +309,25 @@ impl fmt::Display for ContentRefusal {
 }
 
 impl State {
-    /// What a node may be handed: a version that a task uses which is to run there and has not ended.
+    /// What a node may be handed: a version that a task uses which is to run there and has not ended; and what
+    /// any service answers over TLS with, because every node answers for all.
     pub fn content_for(&self, node: NodeId, id: &ContentId) -> Option<&Content> {
+        let certifies = || {
+            let mut secrets = self.services.values().flat_map(|s| s.spec().tls_secrets());
+            self.nodes.contains_key(&node) && secrets.any(|secret| secret.id() == *id)
+        };
         let uses = self.tasks_on(node).any(|task| {
             let spec = self.service_of(task).spec_of(task.generation);
             let open = task.wanted == Wanted::Run && !task.state.ended();
             open && spec.container.files.iter().any(|file| file.id() == *id)
         });
-        self.contents.get(id).filter(|_| uses)
+        self.contents.get(id).filter(|_| uses || certifies())
     }
 
     /// Services that use one that no project owns, by full name, also while they are being removed.
     pub fn users_of(&self, key: &ContentKey) -> Vec<String> {
         let uses = |spec: &Arc<crate::ServiceSpec>| {
-            spec.container.files.iter().any(|file| file.external().as_ref() == Some(key))
+            spec.contents().any(|referred| referred.external.as_ref() == Some(key))
         };
         let services = self.services.values().filter(|s| s.specs.values().any(uses));
         services.map(crate::Service::full_name).collect()

@@ -6,7 +6,7 @@ use crate::{
     ServiceName, ServiceSpec, UpdatePolicy,
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// The commands around the life of a container.
@@ -92,6 +92,7 @@ impl ServiceSpec {
             refers_to: self.refers_to.clone(),
             depends_on,
             shares_with: Vec::new(),
+            told: BTreeSet::new(),
             http: Vec::new(),
             round_robin: false,
             once: Some(once),

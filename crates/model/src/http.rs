@@ -1,11 +1,12 @@
 //! Which requests over HTTP are whose: the rules of services, and what the edges route by.
 
 use crate::{
-    Backend, ProjectName, Readiness, Refusal, ServiceName, ServiceSpec, State, Task, TaskState,
+    Backend, ContentId, GivenSecret, ProjectName, Readiness, Refusal, ServiceName, ServiceSpec,
+    State, Task, TaskState,
     limits::{HTTP_PORT, HTTPS_PORT},
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -31,6 +32,29 @@ pub struct HttpRule {
     pub matches: HttpMatch,
     /// Port in the container.
     pub port: u16,
+    /// The certificate that clients of its host are shown over TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<HttpTls>,
+}
+
+/// A certificate of a service, from two secrets.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct HttpTls {
+    /// The chain, the host's own first, PEM.
+    pub certificate: GivenSecret,
+    /// The private key of the host's own, PEM.
+    pub key: GivenSecret,
+    /// Requests that come without TLS are sent to the same place over TLS.
+    pub redirect: bool,
+}
+
+/// The two secrets of a certificate, as an edge asks for them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct CertificateIds {
+    /// The chain.
+    pub certificate: ContentId,
+    /// The key.
+    pub key: ContentId,
 }
 
 /// A port of a service that answers requests over HTTP. The same on every node.
@@ -44,8 +68,21 @@ pub struct Site {
     pub port: u16,
     /// Which requests.
     pub matches: Vec<HttpMatch>,
+    /// Those of them that are to come over TLS, and are sent there when they do not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secured: Vec<HttpMatch>,
+    /// Certificates for their hosts: versions of secrets, never what they hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<CertificateIds>,
     /// Replicas that may answer, or still do; each with its own `target`.
     pub backends: Vec<Backend>,
+}
+
+impl HttpTls {
+    /// The two secrets by the versions that they show.
+    pub fn ids(&self) -> CertificateIds {
+        CertificateIds { certificate: self.certificate.id(), key: self.key.id() }
+    }
 }
 
 impl ServiceSpec {
@@ -65,12 +102,17 @@ impl State {
             if service.removed && self.tasks_of(service.id).next().is_none() {
                 continue;
             }
-            let mut ports: BTreeMap<u16, Vec<HttpMatch>> = BTreeMap::new();
+            let mut ports: BTreeMap<u16, Vec<&HttpRule>> = BTreeMap::new();
             for rule in &service.spec().http {
-                ports.entry(rule.port).or_default().push(rule.matches.clone());
+                ports.entry(rule.port).or_default().push(rule);
             }
-            sites.extend(ports.into_iter().map(|(port, matches)| {
+            sites.extend(ports.into_iter().map(|(port, rules)| {
+                let matches: Vec<HttpMatch> = rules.iter().map(|r| r.matches.clone()).collect();
+                let secured = rules.iter().filter(|r| r.tls.as_ref().is_some_and(|t| t.redirect));
+                let ids = rules.iter().filter_map(|r| Some(r.tls.as_ref()?.ids()));
                 Site {
+                    secured: secured.map(|r| r.matches.clone()).collect(),
+                    certificates: ids.collect::<BTreeSet<_>>().into_iter().collect(),
                     project: service.project.clone(),
                     service: service.name.clone(),
                     port,
@@ -93,7 +135,17 @@ impl State {
         let holds_requests = matches!(task.state, TaskState::Running | TaskState::Stopping);
         let address = task.address.filter(|_| holds_requests)?;
         let serving = task.serving() && node.readiness == Readiness::Ready;
-        Some(Backend { task: task.id, node: node.id, address, target: Some(target), serving })
+        let (task, node, target) = (task.id, node.id, Some(target));
+        Some(Backend { task, node, address, target, told: false, serving })
+    }
+
+    /// The ports on which some node answers requests over HTTP for all services.
+    fn shared_ports(&self) -> BTreeSet<u16> {
+        let usual = [HTTP_PORT, HTTPS_PORT];
+        let silent = self.nodes.is_empty()
+            || self.nodes.values().any(|node| node.facts.shared_ports.is_empty());
+        let said = self.nodes.values().flat_map(|node| node.facts.shared_ports.iter().copied());
+        said.chain(usual.into_iter().filter(|_| silent)).collect()
     }
 
     /// Each host and path belongs to one service in the whole cluster, and the shared ports to nobody while
@@ -109,6 +161,7 @@ impl State {
         let mut taken: BTreeMap<&HttpMatch, String> = BTreeMap::new();
         let mut routed: Option<String> = None;
         let mut published: Option<(u16, String)> = None;
+        let shared_ports = self.shared_ports();
         for (name, spec) in others.chain(own) {
             for rule in &spec.http {
                 if let Some(taken_by) = taken.insert(&rule.matches, name.clone()) {
@@ -118,7 +171,7 @@ impl State {
                 routed.get_or_insert_with(|| name.clone());
             }
             let shared = spec.ports.iter().find(|p| {
-                p.protocol == crate::Protocol::Tcp && [HTTP_PORT, HTTPS_PORT].contains(&p.published)
+                p.protocol == crate::Protocol::Tcp && shared_ports.contains(&p.published)
             });
             if let Some(port) = shared {
                 published.get_or_insert((port.published, name));

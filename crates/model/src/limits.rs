@@ -76,6 +76,8 @@ pub const NODE_MILLI_CPUS: u64 = 4_096_000;
 pub const NODE_MEMORY: u64 = 64 << 40;
 /// Ports that one node may say foreign processes hold.
 pub const BUSY_PORTS: usize = 1_000;
+/// Ports on which one node may say that it answers HTTP for all services: one without TLS, one with.
+pub const SHARED_PORTS: usize = 2;
 /// Restarts in place that one task may be said to have had; more are not counted.
 pub const RESTARTS_IN_PLACE: u32 = 1_000_000;
 /// Most voters a cluster can be told to keep.

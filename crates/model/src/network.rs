@@ -37,6 +37,9 @@ pub struct Backend {
     /// rolls out. Absent in what an older build wrote; see [`Route::target`].
     #[serde(default)]
     pub target: Option<u16>,
+    /// It wants to be told of each client by a PROXY header. Absent in what an older build wrote.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub told: bool,
     /// May get new connections: running, healthy, wanted, on a node that is ready. When it may not,
     /// open connections are left to finish.
     pub serving: bool,

@@ -98,6 +98,10 @@ pub struct Facts {
     pub engine_ready: bool,
     /// Published ports that a foreign process holds here.
     pub busy_ports: OrdSet<u16>,
+    /// Ports on which it answers requests over HTTP for all services. Empty in what an older build says: then
+    /// the usual ones.
+    #[serde(default, skip_serializing_if = "OrdSet::is_empty")]
+    pub shared_ports: OrdSet<u16>,
     /// Index of the newest view the agent has seen.
     pub view_index: u64,
 }

@@ -5,7 +5,7 @@ use crate::{
     ProjectName, ServiceName, VolumeName,
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,6 +77,10 @@ pub struct ServiceSpec {
     /// It is not in the file itself, but is run once before another service, as that one's entry says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub once: Option<Once>,
+    /// Ports of the container that are told of each client by a PROXY header before its bytes, when they are
+    /// published on every node over TCP.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub told: BTreeSet<u16>,
     /// Which requests over HTTP reach it at the ports that all services share.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub http: Vec<HttpRule>,
@@ -484,16 +488,17 @@ pub struct Port {
 }
 
 impl Port {
-    /// Whether it is answered on every node: TCP, and not on the replica's node only.
-    pub fn ingress_tcp(&self) -> bool {
-        self.mode == PortMode::Ingress && self.protocol == Protocol::Tcp
+    /// Whether it is answered on every node, not on the replica's node only.
+    pub fn on_every_node(&self) -> bool {
+        self.mode == PortMode::Ingress
     }
 }
 
 /// Transport of a published port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Protocol {
     /// TCP
+    #[default]
     Tcp,
     /// UDP
     Udp,
@@ -530,13 +535,13 @@ impl ServiceSpec {
         self.writable_volumes().next().is_some()
     }
 
-    /// The port of a copy that answers where `wished`, a TCP port of some generation, is published: of two on
+    /// The port of a copy that answers where `wished`, a port of some generation, is published: of two on
     /// several addresses the very same, else one that was as widely published, or that is the same in the
     /// container. So a change of the address shows nothing to others that nobody wished to show.
     pub fn target_behind(&self, wished: &Port) -> Option<u16> {
         let behind = |p: &&Port| {
-            p.ingress_tcp()
-                && p.published == wished.published
+            p.on_every_node()
+                && (p.published, p.protocol) == (wished.published, wished.protocol)
                 && (p.host_ip.is_none_or(|ip| Some(ip) == wished.host_ip)
                     || p.target == wished.target)
         };

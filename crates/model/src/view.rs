@@ -3,8 +3,8 @@
 use crate::networks::Networks;
 use crate::{
     Attachment, Backend, ClusterId, Image, MeshView, Node, NodeId, NodeName, Port, ProjectName,
-    Readiness, Role, Route, Service, ServiceId, ServiceName, ServiceSpec, Site, Slot, State, Task,
-    TaskId, TaskState, Time, VolumeKey, VolumeSpec, Wanted,
+    Protocol, Readiness, Role, Route, Service, ServiceId, ServiceName, ServiceSpec, Site, Slot,
+    State, Task, TaskId, TaskState, Time, VolumeKey, VolumeSpec, Wanted,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,8 +24,12 @@ pub struct View {
     pub node: NodeId,
     /// Its tasks, ended ones included: their containers are kept for their logs.
     pub tasks: Vec<Assignment>,
-    /// Published ports of the whole cluster.
+    /// Published TCP ports of the whole cluster.
     pub routes: Arc<Vec<Route>>,
+    /// Published UDP ports, apart from the others because an older edge takes all of those for TCP. Absent in
+    /// views of managers that did not have it.
+    #[serde(default)]
+    pub datagrams: Arc<Vec<Route>>,
     /// What is reached over HTTP in the whole cluster. Absent in views of managers that did not have it.
     #[serde(default)]
     pub sites: Arc<Vec<Site>>,
@@ -141,6 +145,7 @@ pub struct Peer {
 #[derive(Clone, Debug)]
 pub struct Shared {
     routes: Arc<Vec<Route>>,
+    datagrams: Arc<Vec<Route>>,
     sites: Arc<Vec<Site>>,
     nodes: Arc<Vec<Peer>>,
     networks: Networks,
@@ -151,7 +156,8 @@ impl State {
     /// a mesh, over all tasks.
     pub fn shared(&self) -> Shared {
         Shared {
-            routes: Arc::new(self.routes()),
+            routes: Arc::new(self.routes(Protocol::Tcp)),
+            datagrams: Arc::new(self.routes(Protocol::Udp)),
             sites: Arc::new(self.sites()),
             nodes: Arc::new(self.nodes.values().map(peer).collect()),
             networks: self.networks(),
@@ -167,6 +173,7 @@ impl State {
             node,
             tasks: self.tasks_on(node).map(|t| self.assignment(t)).collect(),
             routes: Arc::clone(&shared.routes),
+            datagrams: Arc::clone(&shared.datagrams),
             sites: Arc::clone(&shared.sites),
             nodes: Arc::clone(&shared.nodes),
             condemned: self
@@ -222,14 +229,15 @@ impl State {
         Used { what: share.what, of: before.map(|t| t.id).last() }
     }
 
-    /// Published TCP ports of all services, with the replicas behind each.
-    fn routes(&self) -> Vec<Route> {
+    /// Ports of one transport that services publish on every node, with the replicas behind each.
+    fn routes(&self, protocol: Protocol) -> Vec<Route> {
         let mut routes = Vec::new();
         for service in self.services.values() {
             if service.removed && self.tasks_of(service.id).next().is_none() {
                 continue;
             }
-            let ports = service.spec().ports.iter().filter(|p| p.ingress_tcp());
+            let ports = service.spec().ports.iter();
+            let ports = ports.filter(|p| p.on_every_node() && p.protocol == protocol);
             routes.extend(ports.map(|port| {
                 Route {
                     project: service.project.clone(),
@@ -250,9 +258,12 @@ impl State {
         let node = self.nodes.get(&task.node)?;
         let holds_connections = matches!(task.state, TaskState::Running | TaskState::Stopping);
         let address = task.address.filter(|_| holds_connections)?;
-        let target = service.spec_of(task.generation).target_behind(port)?;
+        let spec = service.spec_of(task.generation);
+        let target = spec.target_behind(port)?;
+        let told = port.protocol == Protocol::Tcp && spec.told.contains(&target);
         let serving = task.serving() && node.readiness == Readiness::Ready;
-        Some(Backend { task: task.id, node: node.id, address, target: Some(target), serving })
+        let (task, node, target) = (task.id, node.id, Some(target));
+        Some(Backend { task, node, address, target, told, serving })
     }
 }
 

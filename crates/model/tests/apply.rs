@@ -510,7 +510,7 @@ fn a_service_that_another_cannot_do_without_must_be_there() {
 
 fn answers(host: &str, path: &str) -> ServiceSpec {
     let matches = HttpMatch { host: Some(host.into()), path: path.into() };
-    ServiceSpec { http: vec![HttpRule { matches, port: 80 }], ..service() }
+    ServiceSpec { http: vec![HttpRule { matches, port: 80, tls: None }], ..service() }
 }
 
 #[test]
@@ -545,6 +545,31 @@ fn the_shared_ports_are_nobodys_while_a_service_is_reached_by_host() {
     log.apply(deploy("shop", &[("web", answers("a.example", "/"))]));
     let why = refused(log.apply(deploy("old", &[("proxy", with(443))])));
     assert!(matches!(why, Refusal::HttpPort { port: 443, .. }));
+}
+
+#[test]
+fn the_shared_ports_are_those_that_nodes_are_told_to_answer_at() {
+    let mut log = Log::founded();
+    log.apply(Command::Join(join("n2", Role::Worker)));
+    let tell = |node, ports: &[u16]| {
+        let facts = Facts { shared_ports: ports.iter().copied().collect(), ..common::facts() };
+        Command::Refresh(Refresh { node: NodeId(node), facts, address: None, away: None })
+    };
+    let with = |port| {
+        deploy("old", &[("proxy", ServiceSpec { ports: vec![published(port)], ..service() })])
+    };
+    log.apply(tell(1, &[8080, 8443]));
+    log.apply(deploy("shop", &[("web", answers("a.example", "/"))]));
+    let why = refused(log.apply(with(80)));
+    assert!(matches!(why, Refusal::HttpPort { port: 80, .. }), "node 2 has not said: {why}");
+    log.apply(tell(2, &[8080, 9443]));
+    for taken in [8080, 8443, 9443] {
+        let why = refused(log.apply(with(taken)));
+        assert!(matches!(why, Refusal::HttpPort { port, .. } if port == taken), "{why}");
+    }
+    assert!(matches!(log.apply(with(80)), Outcome::Accepted { .. }), "no node answers there");
+    log.apply(tell(2, &[1, 2, 3, 4]));
+    assert_eq!(log.state.nodes[&NodeId(2)].facts.shared_ports.len(), limits::SHARED_PORTS);
 }
 
 #[test]

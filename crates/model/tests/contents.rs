@@ -64,6 +64,45 @@ fn versions(log: &Log) -> Vec<&str> {
 }
 
 #[test]
+fn a_certificate_goes_to_every_node_and_its_change_restarts_nothing() {
+    let mut log = Log::founded();
+    log.apply(Command::Join(join("n2", Role::Worker)));
+    let secret = |name: &str, version: &str| GivenSecret {
+        name: name.parse().unwrap(),
+        external: (name == "key").then(|| "tls-key".parse().unwrap()),
+        version: version.into(),
+    };
+    let certified = |version: &str| {
+        let matches = HttpMatch { host: Some("a.example".into()), path: "/".into() };
+        let (certificate, key) = (secret("certificate", version), secret("key", "k"));
+        let tls = Some(HttpTls { certificate, key, redirect: true });
+        ServiceSpec { http: vec![HttpRule { matches, port: 80, tls }], ..service() }
+    };
+    let why = refusal(log.apply(deploying(certified("1"), &[("1", 5)])));
+    assert!(matches!(why, ContentRefusal::MissingFor { .. }), "{why:?}");
+    log.apply(create("tls-key", "k"));
+    let why = refusal(log.apply(deploying(certified("1"), &[])));
+    assert_eq!(why, ContentRefusal::NotSent(key(SECRET, "certificate")));
+    log.apply(deploying(certified("1"), &[("1", 5)]));
+    for node in [1, 2] {
+        let has = |version: &str| log.state.content_for(NodeId(node), &id(version)).is_some();
+        assert!(has("1") && has("k"), "node {node} answers for it, whatever runs there");
+    }
+    assert!(log.state.content_for(NodeId(9), &id("1")).is_none(), "not a node");
+    let view = log.state.view_for(NodeId(2), &log.state.shared());
+    let site = &view.sites[0];
+    let shown = CertificateIds { certificate: id("1"), key: id("k") };
+    assert_eq!((&site.certificates, &site.secured), (&vec![shown], &site.matches));
+    let why = refusal(log.apply(Command::RemoveContent(key(SECRET, "tls-key"))));
+    assert!(matches!(why, ContentRefusal::InUse { .. }));
+    log.apply(deploying(certified("2"), &[("2", 5)]));
+    assert_eq!(log.service("shop", "web").generation, 1);
+    assert_eq!(versions(&log), ["2", "k"], "the one before is forgotten");
+    log.apply(deploying(service(), &[]));
+    assert_eq!(versions(&log), ["k"]);
+}
+
+#[test]
 fn a_changed_content_is_another_generation_and_the_same_one_is_none() {
     let mut log = Log::founded();
     let changed = |outcome| match outcome {

@@ -56,6 +56,25 @@ fn only_what_serves_gets_new_connections() {
 }
 
 #[test]
+fn udp_ports_are_apart_and_a_port_that_wants_to_know_its_clients_says_so() {
+    let mut log = log();
+    let udp = Port { protocol: Protocol::Udp, ..published(53) };
+    let ports =
+        vec![published(8080), published(53), udp, Port { mode: PortMode::Host, ..published(99) }];
+    let spec = ServiceSpec { ports, told: [80].into(), ..service() };
+    log.apply(deploy("shop", &[("web", spec)]));
+    let task = log.create("shop", "web", 1, 1).unwrap();
+    log.report(1, task, TaskState::Running, true);
+    let view = log.state.view_for(NodeId(1), &log.state.shared());
+    let shown = |routes: &[model::Route]| -> Vec<(u16, Vec<bool>)> {
+        let told = |r: &model::Route| r.backends.iter().map(|b| b.told).collect();
+        routes.iter().map(|r| (r.port.published, told(r))).collect()
+    };
+    assert_eq!(shown(&view.routes), [(8080, vec![true]), (53, vec![true])]);
+    assert_eq!(shown(&view.datagrams), [(53, vec![false])]);
+}
+
+#[test]
 fn each_replica_answers_at_the_port_of_its_own_generation() {
     let mut log = log();
     let old = log.create("shop", "web", 1, 1).unwrap();
@@ -141,7 +160,7 @@ fn names_are_checked_once() {
 }
 
 fn rule(host: &str, path: &str, port: u16) -> HttpRule {
-    HttpRule { matches: HttpMatch { host: Some(host.into()), path: path.into() }, port }
+    HttpRule { matches: HttpMatch { host: Some(host.into()), path: path.into() }, port, tls: None }
 }
 
 #[test]

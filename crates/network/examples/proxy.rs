@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --release -p network --example proxy -- backend 9000
 //! cargo run --release -p network --example proxy -- local 8080 127.0.0.1:9000
+//! cargo run --release -p network --example proxy -- http 8082 127.0.0.1:9000
 //! cargo run --release -p network --example proxy -- remote 8081 127.0.0.1:9000 tls
 //! wrk -t1 -c32 -d5 http://127.0.0.1:9000/      # direct
 //! wrk -t1 -c32 -d5 http://127.0.0.1:8080/      # one edge
@@ -14,7 +15,9 @@
 mod authority;
 
 use authority::Authority;
-use model::{Backend, ClusterId, NodeId, Port, PortMode, Protocol, Readiness, Route, TaskId};
+use model::{
+    Backend, ClusterId, HttpMatch, NodeId, Port, PortMode, Protocol, Readiness, Route, Site, TaskId,
+};
 use network::{Config, Edge, PeerEdge, Picture, Security};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -36,6 +39,11 @@ async fn main() {
             edge.serve(picture(1, port, replica, 1, None, &[]));
             vec![edge]
         }
+        ["http", port, replica] => {
+            let edge = http_edge(&folder, port.parse().unwrap()).await;
+            edge.serve(requests(picture(1, port, replica, 1, None, &[])));
+            vec![edge]
+        }
         ["remote", port, replica, security] => {
             let authority = Authority::new(cluster());
             let security = |node| match security {
@@ -49,7 +57,9 @@ async fn main() {
             near.serve(picture(1, port, replica, 2, Some([127, 0, 0, 1].into()), &nodes));
             vec![near, far]
         }
-        _ => panic!("backend PORT | local PORT REPLICA | remote PORT REPLICA plain|tls"),
+        _ => panic!(
+            "backend PORT | local PORT REPLICA | http PORT REPLICA | remote PORT REPLICA plain|tls"
+        ),
     };
     std::future::pending::<()>().await;
 }
@@ -59,6 +69,27 @@ async fn edge(folder: &tempfile::TempDir, name: &str, security: Security) -> Edg
     std::fs::create_dir(&folder).unwrap();
     let config = Config::new("127.0.0.1:0".parse().unwrap(), &folder, security);
     Edge::start(config).await.unwrap()
+}
+
+async fn http_edge(folder: &tempfile::TempDir, port: u16) -> Edge {
+    let mut config = Config::new("127.0.0.1:0".parse().unwrap(), folder.path(), Security::Plain);
+    config.http.plain.port = port;
+    Edge::start(config).await.unwrap()
+}
+
+/// The same replica, reached by requests of any host and path.
+fn requests(picture: Picture) -> Picture {
+    let route = &picture.routes[0];
+    let site = Site {
+        project: route.project.clone(),
+        service: route.service.clone(),
+        port: route.port.target,
+        matches: vec![HttpMatch { host: None, path: "/".into() }],
+        secured: vec![],
+        certificates: vec![],
+        backends: route.backends.clone(),
+    };
+    Picture { routes: Arc::default(), sites: Arc::new(vec![site]), ..picture }
 }
 
 fn cluster() -> ClusterId {
@@ -87,6 +118,7 @@ fn picture(
         node: NodeId(home),
         address: replica.ip(),
         target: None,
+        told: false,
         serving: true,
     };
     let route = Route {
@@ -103,6 +135,7 @@ fn picture(
         node: NodeId(node),
         index: 1,
         routes: Arc::new(vec![route]),
+        datagrams: Arc::default(),
         sites: Arc::default(),
         nodes: nodes.collect(),
         mesh: None,

@@ -4,7 +4,7 @@
 
 use crate::limits::CONTROL_BYTES;
 use crate::picture::Picture;
-use crate::security::IdentityFiles;
+use crate::security::{CertificatePair, IdentityFiles};
 use crate::status::Status;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,8 @@ pub enum ToEdge {
     Serve(Picture),
     /// Load the identity anew: it was exchanged.
     Identity(IdentityFiles),
+    /// These are the certificates of services from now on. Not kept on any disk.
+    Certificates(Vec<CertificatePair>),
     /// Say how you are.
     Status,
 }
@@ -37,6 +39,8 @@ pub enum FromEdge {
         /// Why it could not.
         refused: Option<String>,
     },
+    /// It shows the certificates from now on.
+    Certified,
     /// How it is.
     Status(Box<Status>),
     /// The message is of a kind this edge does not know.

@@ -7,11 +7,12 @@ use crate::edge::Config;
 use crate::http::{Entrances, Http};
 use crate::inbound::Guards;
 use crate::lane::Lane;
-use crate::limits::{CLIENT_SHARE, OTHER_FILES, STRANGERS_EVERY};
+use crate::limits::{CLIENT_SHARE, FLOWS, FLOWS_PER_ADDRESS, OTHER_FILES, STRANGERS_EVERY};
 use crate::peer;
 use crate::picture::{Bind, Current, Picture};
 use crate::remark::Remark;
 use crate::route::Served;
+use crate::security::CertificatePair;
 use crate::status::{Link, PublishedPort};
 use crate::tally::{Inside, Tally};
 use model::{NodeId, Time};
@@ -41,10 +42,12 @@ pub(crate) struct Core {
     /// Connections to the edge port that did not come from a node of the cluster.
     pub(crate) strangers: AtomicU64,
     stranger_remarked: AtomicU64,
+    misspoken_remarked: AtomicU64,
     /// What is answered over HTTP, and through which doors.
     pub(crate) http: Http,
     pub(crate) entrances: Entrances,
     clients: Arc<Tally<IpAddr>>,
+    flows: Arc<Tally<IpAddr>>,
     /// Most connections carried at once.
     pub(crate) most: usize,
     carried: Arc<AtomicUsize>,
@@ -62,8 +65,10 @@ impl Core {
         Self {
             most,
             clients: Arc::new(Tally::new(usize::MAX, most.div_ceil(CLIENT_SHARE))),
+            flows: Arc::new(Tally::new(FLOWS, FLOWS_PER_ADDRESS)),
             strangers: AtomicU64::new(0),
             stranger_remarked: AtomicU64::new(0),
+            misspoken_remarked: AtomicU64::new(0),
             config,
             clock: Clock::start(),
             main: Handle::current(),
@@ -113,10 +118,16 @@ impl Core {
         true
     }
 
+    /// Shows these certificates of services from now on, and opens the port for them when there is any.
+    pub(crate) fn certify(self: &Arc<Self>, pairs: &[CertificatePair]) {
+        let any = self.config.http.take.as_ref().is_none_or(|take| take(pairs));
+        self.entrances.certify(self, any);
+    }
+
     fn set_routes(&self, picture: &Picture) {
         let mut routes = lock(&self.routes);
         let mut old = std::mem::take(&mut *routes);
-        for route in picture.routes.iter() {
+        for route in picture.ports() {
             let bind = Bind::from(route.port);
             let same = old.remove(&bind).filter(|served| served.belongs_to(route));
             let served = same.unwrap_or_else(|| Arc::new(Served::new(route)));
@@ -169,7 +180,26 @@ impl Core {
 
     /// Room for one more connection of a client, who must not have its share already.
     pub(crate) fn client_slot(&self, client: IpAddr) -> Option<Slot> {
+        self.slot_of(client, self.slot()?)
+    }
+
+    /// Makes a connection's place that of a client, who must not have its share already.
+    pub(crate) fn slot_of(&self, client: IpAddr, slot: Slot) -> Option<Slot> {
         let Some(inside) = self.clients.enter(network_of(client)) else {
+            count(&self.refused);
+            return None;
+        };
+        Some(Slot { _client: Some(inside), ..slot })
+    }
+
+    /// Whether what connects from `address` says by a PROXY header who the client is.
+    pub(crate) fn proxied(&self, address: IpAddr) -> bool {
+        self.config.proxied_from.iter().any(|source| source.contains(address))
+    }
+
+    /// Room for one more flow of datagrams of a client, among those and among all connections.
+    pub(crate) fn flow_slot(&self, client: IpAddr) -> Option<Slot> {
+        let Some(inside) = self.flows.enter(network_of(client)) else {
             count(&self.refused);
             return None;
         };
@@ -206,11 +236,20 @@ impl Core {
     /// Someone at the edge port was refused.
     pub(crate) fn stranger(&self, from: SocketAddr, why: String) {
         count(&self.strangers);
+        self.seldom(&self.stranger_remarked, &Remark::Stranger { from, why });
+    }
+
+    /// A balancer's connection did not begin with a PROXY header.
+    pub(crate) fn misspoken(&self, from: SocketAddr, why: String) {
+        self.seldom(&self.misspoken_remarked, &Remark::Misspoken { from, why });
+    }
+
+    /// Remarks on what outsiders can make happen as often as they like.
+    fn seldom(&self, last: &AtomicU64, remark: &Remark) {
         let now = self.clock.now();
-        let last = self.stranger_remarked.load(Ordering::Relaxed);
-        if now.since(Time(last)) >= STRANGERS_EVERY {
-            self.stranger_remarked.store(now.millis(), Ordering::Relaxed);
-            self.remark(&Remark::Stranger { from, why });
+        if now.since(Time(last.load(Ordering::Relaxed))) >= STRANGERS_EVERY {
+            last.store(now.millis(), Ordering::Relaxed);
+            self.remark(remark);
         }
     }
 
@@ -295,7 +334,8 @@ fn affordable_connections(wanted: usize) -> usize {
             files = needed.min(most);
         }
     }
-    (files.saturating_sub(OTHER_FILES) / 2).max(1) as usize
+    // Where there are few files at all, connections get most of them.
+    (files.saturating_sub(OTHER_FILES.min(files / 4)) / 2).max(1) as usize
 }
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -2,15 +2,19 @@
 //! Closing a door leaves the connections that came through it alone.
 
 use crate::carry::carry;
-use crate::core::Core;
+use crate::core::{Core, Slot};
+use crate::datagrams::{self, Socket};
 use crate::http::welcome;
 use crate::limits::{ACCEPT_PAUSE, BIND_AGAIN, BIND_AGAIN_MAX};
 use crate::picture::Bind;
+use crate::proxied::{self, Ends};
 use crate::remark::Remark;
 use crate::socket::{Listener, reset_on_close};
+use model::Protocol;
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
@@ -69,18 +73,36 @@ impl Drop for Door {
     }
 }
 
+/// A port that is ours.
+enum Bound {
+    Streams(Listener),
+    Datagrams(Socket),
+}
+
+impl Bound {
+    fn to(bind: Bind) -> io::Result<Self> {
+        match bind.protocol {
+            Protocol::Tcp => Listener::bind(bind).map(Self::Streams),
+            Protocol::Udp => Socket::bind(bind).map(Self::Datagrams),
+        }
+    }
+}
+
 async fn keep_open(core: Arc<Core>, bind: Bind, behind: Behind, state: &Mutex<PortState>) {
     let mut wait = BIND_AGAIN;
-    let listener = loop {
-        match Listener::bind(bind) {
-            Ok(listener) => break listener,
+    let bound = loop {
+        match Bound::to(bind) {
+            Ok(bound) => break bound,
             Err(error) => set(&core, bind, state, refusal(&error)),
         }
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(BIND_AGAIN_MAX);
     };
     set(&core, bind, state, PortState::Listening);
-    accept(&core, bind, &behind, &listener).await;
+    match bound {
+        Bound::Streams(listener) => accept(&core, bind, &behind, &listener).await,
+        Bound::Datagrams(socket) => datagrams::receive(&core, bind, Arc::new(socket)).await,
+    }
 }
 
 async fn accept(core: &Arc<Core>, bind: Bind, behind: &Behind, listener: &Listener) {
@@ -94,22 +116,70 @@ async fn accept(core: &Arc<Core>, bind: Bind, behind: &Behind, listener: &Listen
         };
         // One that is gone already has no address.
         let Ok(from) = client.peer_addr() else { continue };
-        let Some(slot) = core.client_slot(from.ip()) else {
+        let proxied = core.proxied(from.ip());
+        // Of what a balancer brings, the client is not known yet.
+        let slot = if proxied { core.slot() } else { core.client_slot(from.ip()) };
+        let Some(slot) = slot else {
             reset_on_close(&client);
             continue;
         };
         let lane = core.next_lane();
-        let (shared, handle) = (Arc::clone(core), &core.lanes[lane].handle);
-        match behind {
-            Behind::Service => match core.served(bind) {
-                Some(served) => drop(handle.spawn(carry(shared, lane, client, served, slot))),
-                None => reset_on_close(&client),
-            },
-            Behind::Http(tls) => {
-                let (from, tls) = (from.ip(), tls.clone());
-                handle.spawn(welcome(shared, lane, client, from, slot, tls));
-            }
+        let (core, handle, behind) = (Arc::clone(core), &core.lanes[lane].handle, behind.clone());
+        if proxied {
+            handle.spawn(async move {
+                if let Some(incoming) = introduced(&core, client, slot).await {
+                    lead(core, lane, bind, behind, incoming).await;
+                }
+            });
+        } else {
+            handle.spawn(async move {
+                let Ok(stream) = TcpStream::from_std(client) else { return };
+                let Ok(destination) = stream.local_addr() else { return };
+                let ends = Ends { source: from, destination };
+                lead(core, lane, bind, behind, Incoming { stream, ends, slot }).await;
+            });
         }
+    }
+}
+
+/// A connection of a known client.
+pub(crate) struct Incoming {
+    pub(crate) stream: TcpStream,
+    pub(crate) ends: Ends,
+    pub(crate) slot: Slot,
+}
+
+/// Hears from a balancer whose connection it is.
+async fn introduced(core: &Core, client: std::net::TcpStream, slot: Slot) -> Option<Incoming> {
+    let mut stream = TcpStream::from_std(client).ok()?;
+    let own = Ends { source: stream.peer_addr().ok()?, destination: stream.local_addr().ok()? };
+    match proxied::hear(&mut stream).await {
+        Ok(said) => {
+            let ends = said.unwrap_or(own);
+            let slot = core.slot_of(ends.source.ip(), slot);
+            if slot.is_none() {
+                reset_on_close(&stream);
+            }
+            Some(Incoming { stream, ends, slot: slot? })
+        }
+        // Whoever only looks whether the port is open says nothing.
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => None,
+        Err(error) => {
+            core.misspoken(own.source, error.to_string());
+            reset_on_close(&stream);
+            None
+        }
+    }
+}
+
+/// Brings a client to what is behind the door.
+async fn lead(core: Arc<Core>, lane: usize, bind: Bind, behind: Behind, client: Incoming) {
+    match behind {
+        Behind::Service => match core.served(bind) {
+            Some(served) => carry(core, lane, client, served).await,
+            None => reset_on_close(&client.stream),
+        },
+        Behind::Http(tls) => welcome(core, lane, client, tls).await,
     }
 }
 

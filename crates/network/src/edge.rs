@@ -9,8 +9,9 @@ use crate::lane::Lane;
 use crate::limits::{BIND_AGAIN, BIND_AGAIN_MAX, CONNECTIONS, GIVE_UP, HOLD, REPLICA_IDLE};
 use crate::picture::{Current, Picture};
 use crate::remark::Remark;
-use crate::security::{IdentityFiles, Security};
+use crate::security::{CertificatePair, IdentityFiles, Security};
 use crate::socket::Listener;
+use crate::sources::Source;
 use crate::status::Status;
 use crate::{disk, dns, mesh};
 use std::io;
@@ -43,6 +44,10 @@ pub struct Config {
     pub give_up: Duration,
     /// Where and how HTTP is answered.
     pub http: HttpSettings,
+    /// Balancers in front: what connects from these begins with a PROXY header, which says who the client is.
+    pub proxied_from: Vec<Source>,
+    /// Keep the kernel's part of the mesh. Not where the host is somebody else's.
+    pub kernel: bool,
     /// Version of the program, for the status.
     pub version: String,
     /// Told of everything that is worth a line in the log. Must not block.
@@ -62,6 +67,8 @@ impl Config {
             hold: HOLD,
             give_up: GIVE_UP,
             http: HttpSettings::default(),
+            proxied_from: Vec::new(),
+            kernel: true,
             version: String::new(),
             observe: Box::new(|_| {}),
         }
@@ -135,10 +142,13 @@ impl Edge {
         let lanes = (0..lanes(config.lanes)).map(|n| Lane::start(n, carrying.clone()));
         let lanes = lanes.collect::<io::Result<_>>().map_err(|source| Error::Lane { source })?;
         let core = Arc::new(Core::new(config, lanes));
+        core.certify(&[]);
         recall(&core);
         spawn(&taking, take_peers(Arc::clone(&core), address, peers));
         spawn(&taking, remember(Arc::clone(&core), core.picture.subscribe()));
-        spawn(&taking, mesh::keep(Arc::clone(&core), core.picture.subscribe()));
+        if core.config.kernel {
+            spawn(&taking, mesh::keep(Arc::clone(&core), core.picture.subscribe()));
+        }
         spawn(&taking, dns::serve(Arc::clone(&core), core.picture.subscribe()));
         spawn(&taking, sweep(Arc::clone(&core)));
         spawn(&taking, obey(Arc::clone(&core), control, taking.clone()));
@@ -171,6 +181,11 @@ impl Edge {
     /// Serves from `picture` unless it is older than the one in force; returns whether it does.
     pub fn serve(&self, picture: Picture) -> bool {
         self.core.serve(picture)
+    }
+
+    /// Shows these certificates of services from now on.
+    pub fn certify(&self, pairs: &[CertificatePair]) {
+        self.core.certify(pairs);
     }
 
     /// How it is.
@@ -293,6 +308,10 @@ async fn attend(core: &Arc<Core>, mut daemon: UnixStream) -> io::Result<()> {
             }
             Ok(ToEdge::Identity(files)) => {
                 FromEdge::Identity { refused: reload(core, &files).err() }
+            }
+            Ok(ToEdge::Certificates(pairs)) => {
+                core.certify(&pairs);
+                FromEdge::Certified
             }
             Ok(ToEdge::Status) => FromEdge::Status(Box::new(status(core))),
             Err(_) => FromEdge::NotUnderstood,

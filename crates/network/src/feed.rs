@@ -3,7 +3,7 @@
 use crate::control::{self, FromEdge, ToEdge};
 use crate::limits::{EDGE_AGAIN, STATUS_EVERY, STATUS_LATE};
 use crate::picture::Picture;
-use crate::security::IdentityFiles;
+use crate::security::{CertificatePair, IdentityFiles};
 use crate::status::Status;
 use std::io;
 use std::path::PathBuf;
@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 pub struct Feed {
     picture: watch::Sender<Option<Arc<Picture>>>,
     identity: watch::Sender<Option<IdentityFiles>>,
+    certificates: watch::Sender<Option<Vec<CertificatePair>>>,
     state: watch::Receiver<EdgeState>,
     task: JoinHandle<()>,
 }
@@ -36,14 +37,16 @@ impl Feed {
     pub fn start(socket: PathBuf) -> Self {
         let picture = watch::Sender::new(None);
         let identity = watch::Sender::new(None);
+        let certificates = watch::Sender::new(None);
         let (sender, state) = watch::channel(EdgeState::default());
         let feeder = Feeder {
             socket,
             picture: picture.subscribe(),
             identity: identity.subscribe(),
+            certificates: certificates.subscribe(),
             state: sender,
         };
-        Self { picture, identity, state, task: tokio::spawn(feeder.run()) }
+        Self { picture, identity, certificates, state, task: tokio::spawn(feeder.run()) }
     }
 
     /// What the edge is to serve from. Of several in quick succession only the last is sent.
@@ -54,6 +57,11 @@ impl Feed {
     /// The identity was exchanged and lies in these files.
     pub fn identity(&self, files: IdentityFiles) {
         self.identity.send_replace(Some(files));
+    }
+
+    /// The certificates of services.
+    pub fn certificates(&self, pairs: Vec<CertificatePair>) {
+        self.certificates.send_replace(Some(pairs));
     }
 
     /// What is known of the edge; changes about once a second.
@@ -72,6 +80,7 @@ struct Feeder {
     socket: PathBuf,
     picture: watch::Receiver<Option<Arc<Picture>>>,
     identity: watch::Receiver<Option<IdentityFiles>>,
+    certificates: watch::Receiver<Option<Vec<CertificatePair>>>,
     state: watch::Sender<EdgeState>,
 }
 
@@ -92,6 +101,7 @@ impl Feeder {
 
     async fn feed(&mut self, mut edge: UnixStream) -> io::Result<()> {
         self.identity.mark_changed();
+        self.certificates.mark_changed();
         self.picture.mark_changed();
         let mut every = tokio::time::interval(STATUS_EVERY);
         loop {
@@ -99,6 +109,9 @@ impl Feeder {
                 biased;
                 Ok(()) = self.identity.changed() => {
                     self.identity.borrow_and_update().clone().map(ToEdge::Identity)
+                }
+                Ok(()) = self.certificates.changed() => {
+                    self.certificates.borrow_and_update().clone().map(ToEdge::Certificates)
                 }
                 Ok(()) = self.picture.changed() => {
                     let picture = self.picture.borrow_and_update().clone();
@@ -127,7 +140,7 @@ impl Feeder {
             FromEdge::Identity { refused } => {
                 self.state.send_modify(|state| state.identity_refused = refused);
             }
-            FromEdge::Serving { .. } | FromEdge::NotUnderstood => {}
+            FromEdge::Serving { .. } | FromEdge::Certified | FromEdge::NotUnderstood => {}
         }
     }
 }

@@ -6,21 +6,23 @@
 
 use crate::core::{Core, Slot};
 use crate::counters::{Open, count};
+use crate::datagrams;
 use crate::dial;
 use crate::door::pause_after;
 use crate::limits::{HANDSHAKE, HANDSHAKES, HANDSHAKES_PER_ADDRESS, IDLE, IDLE_PER_NODE};
 use crate::peer::within;
+use crate::picture::Current;
 use crate::pump::pump;
 use crate::security::Security;
 use crate::socket::{self, Listener};
 use crate::stream::Stream;
 use crate::tally::Tally;
 use crate::wire::{self, Answer, Connect, Greeting, Question};
-use model::NodeId;
+use model::{NodeId, Protocol};
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UdpSocket};
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
 /// Who is being dealt with, so that nobody can take all there is.
@@ -101,23 +103,36 @@ async fn listen(core: &Core, stream: Stream, greeting: &Greeting) {
     let connected = removed.run_until_cancelled(answer(core, stream, greeting)).await;
     drop(idle);
     let Some(Ok((mut caller, replica, slot))) = connected else { return };
-    let mut replica = Stream::Plain(replica);
     let counters = &core.for_others;
     count(&counters.total);
     let open = Open::new(&counters.open);
-    let carried = pump(&mut caller, &mut replica, &counters.sent, &counters.received);
-    if !matches!(removed.run_until_cancelled(carried).await, Some(Ok(()))) {
-        caller.reset();
-        replica.reset();
+    match replica {
+        Replica::Stream(replica) => {
+            let mut replica = Stream::Plain(replica);
+            let carried = pump(&mut caller, &mut replica, &counters.sent, &counters.received);
+            if !matches!(removed.run_until_cancelled(carried).await, Some(Ok(()))) {
+                caller.reset();
+                replica.reset();
+            }
+        }
+        Replica::Datagrams(replica) => {
+            removed.run_until_cancelled(datagrams::unpack(caller, replica, counters)).await;
+        }
     }
     drop((open, slot));
+}
+
+/// A replica as a caller is connected to it.
+enum Replica {
+    Stream(TcpStream),
+    Datagrams(UdpSocket),
 }
 
 async fn answer(
     core: &Core,
     mut stream: Stream,
     greeting: &Greeting,
-) -> io::Result<(Stream, TcpStream, Slot)> {
+) -> io::Result<(Stream, Replica, Slot)> {
     loop {
         let question = within(IDLE, wire::asked(&mut stream)).await?;
         if !core.picture.borrow().admits(&greeting.cluster, greeting.node) {
@@ -141,16 +156,16 @@ async fn answer(
 }
 
 /// Connects to the replica that is asked for.
-async fn replica(core: &Core, connect: Connect) -> Result<(TcpStream, Slot), Answer> {
+async fn replica(core: &Core, connect: Connect) -> Result<(Replica, Slot), Answer> {
     let begun = core.clock.now();
+    let find = |current: &Current| current.local(connect.task, connect.target, connect.protocol);
     let mut changes = core.picture.subscribe();
-    let newer = changes.wait_for(|current| {
-        current.index() >= connect.index || current.local(connect.task, connect.target).is_some()
-    });
+    let newer =
+        changes.wait_for(|current| current.index() >= connect.index || find(current).is_some());
     let _ = tokio::time::timeout(connect.patience / 2, newer).await;
     let (found, index) = {
         let current = core.picture.borrow();
-        (current.local(connect.task, connect.target), current.index())
+        (find(&current), current.index())
     };
     let (address, serving) = found.ok_or(Answer::Unknown)?;
     // A caller with a newer picture knows better.
@@ -159,8 +174,12 @@ async fn replica(core: &Core, connect: Connect) -> Result<(TcpStream, Slot), Ans
     }
     let slot = core.slot().ok_or(Answer::Full)?;
     let left = connect.patience.saturating_sub(core.clock.now().since(begun));
-    match dial::local(address, left).await {
-        Ok(tcp) => Ok((tcp, slot)),
+    let replica = match connect.protocol {
+        Protocol::Tcp => dial::local(address, left).await.map(Replica::Stream),
+        Protocol::Udp => datagrams::to(address, None).await.map(Replica::Datagrams),
+    };
+    match replica {
+        Ok(replica) => Ok((replica, slot)),
         Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(Answer::Silent),
         Err(_) => Err(Answer::Refused),
     }

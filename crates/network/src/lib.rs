@@ -11,7 +11,7 @@
 //! which replica gets a connection is [`Balancer`], a value. A client's way: `door` accepts, `carry` holds it
 //! while `dial` reaches a replica, here or through the `peer` edge that receives it in `inbound`, and `pump`
 //! carries the bytes. For the mesh start with `mesh` (what the kernel is told, and when) and `dns`.
-//! Requests over HTTP that services share a port for go through `http`.
+//! `proxied` is what balancers say of a client, and what replicas are told. What comes over UDP goes through `datagrams`. Requests over HTTP that services share a port for go through `http`.
 
 mod balance;
 mod carry;
@@ -19,6 +19,7 @@ mod clock;
 pub mod control;
 mod core;
 mod counters;
+mod datagrams;
 mod dial;
 mod disk;
 mod dns;
@@ -33,12 +34,14 @@ pub mod limits;
 pub mod mesh;
 mod peer;
 mod picture;
+mod proxied;
 mod pump;
 mod remark;
 mod route;
 mod search;
 mod security;
 mod socket;
+mod sources;
 mod status;
 mod stream;
 mod tally;
@@ -50,8 +53,9 @@ pub use dns::{Answer, Names};
 pub use door::PortState;
 pub use edge::{Config, Edge, Error};
 pub use feed::{EdgeState, Feed};
-pub use http::{HttpCounts, HttpSettings, LATENCY_BOUNDS, Patience, Router};
+pub use http::{HttpCounts, HttpSettings, LATENCY_BOUNDS, Patience, Router, TakeCertificates};
 pub use picture::{Bind, PeerEdge, Picture};
 pub use remark::Remark;
-pub use security::{HolderOf, IdentityFiles, NameOf, Reload, Security, Tls};
+pub use security::{CertificatePair, HolderOf, IdentityFiles, NameOf, Reload, Security, Tls};
+pub use sources::{InvalidSource, Source};
 pub use status::{HttpSite, Link, PublishedPort, SharedPort, Status};

@@ -26,8 +26,8 @@ pub const CLIENT_SHARE: usize = 2;
 pub const BACKLOG: u32 = 1_024;
 /// Bytes that one read takes at most.
 pub const CHUNK: usize = 64 * 1024;
-/// File descriptors kept for everything but carried connections.
-pub const OTHER_FILES: u64 = 256;
+/// File descriptors kept for everything but carried connections: for published ports, most of all.
+pub const OTHER_FILES: u64 = 4_096;
 
 /// First wait before a port that could not be bound is tried again.
 pub const BIND_AGAIN: Duration = ms(50);
@@ -59,18 +59,36 @@ pub const DIALS: usize = 16;
 /// cluster has given it up as well.
 pub const GIVE_UP: Duration = ms(10_000);
 
-/// How long another edge may take for its TLS handshake and its greeting together.
+/// Bytes of a PROXY header of version 2, with all that a balancer adds to the two addresses.
+pub const PROXY_BYTES: usize = 2_048;
+/// How long another edge may take for its TLS handshake and its greeting together; a client for its TLS handshake;
+/// a balancer for its PROXY header.
 pub const HANDSHAKE: Duration = ms(5_000);
 /// Handshakes under way at once, and those of one address. More are refused at accept.
 pub const HANDSHAKES: usize = 1_024;
 /// See [`HANDSHAKES`].
 pub const HANDSHAKES_PER_ADDRESS: usize = 192;
-/// Between two remarks on strangers at the edge port: they must not fill the log.
+/// Between two remarks on strangers at the edge port, or on balancers that say no PROXY header: they must not fill
+/// the log.
 pub const STRANGERS_EVERY: Duration = ms(1_000);
 /// An idle connection of another edge that neither asked nor pinged for this long is closed.
 pub const IDLE: Duration = ms(120_000);
 /// Idle connections that one other edge may hold.
 pub const IDLE_PER_NODE: usize = 256;
+
+/// Flows over UDP at once: what one client's socket and one replica say to each other.
+pub const FLOWS: usize = 4_096;
+/// Those of one client's address.
+pub const FLOWS_PER_ADDRESS: usize = 1_024;
+/// A flow over UDP ends when nothing was said for so long (RFC 4787 §4.3 asks for two minutes at least).
+pub const FLOW_IDLE: Duration = ms(120_000);
+/// The same of a flow whose client has said nothing since the replica's first answer: most are one question and
+/// its answer, and a client whose address is forged never gets further.
+pub const FLOW_BRIEF: Duration = ms(10_000);
+/// Datagrams of one client that wait for their turn; more are dropped, as a full network does.
+pub const FLOW_QUEUE: usize = 64;
+/// How often flows that have ended are forgotten.
+pub const FLOW_SWEEP: Duration = ms(5_000);
 
 /// How often the kernel's part of the mesh is compared with what it should be.
 pub const MESH_CHECK: Duration = ms(3_000);

@@ -3,7 +3,8 @@
 
 use crate::dns::Names;
 use model::{
-    Assignment, Backend, ClusterId, MeshView, NodeId, Readiness, Route, Site, TaskId, View,
+    Assignment, Backend, ClusterId, MeshView, NodeId, Protocol, Readiness, Route, Site, TaskId,
+    View,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,8 +20,11 @@ pub struct Picture {
     pub node: NodeId,
     /// Log index of the view it was cut from. Within one cluster an edge never goes back.
     pub index: u64,
-    /// Published ports of the whole cluster and who answers them.
+    /// Published TCP ports of the whole cluster and who answers them.
     pub routes: Arc<Vec<Route>>,
+    /// The same of UDP. Absent in what an older daemon sent.
+    #[serde(default)]
+    pub datagrams: Arc<Vec<Route>>,
     /// What is reached over HTTP in the whole cluster. Absent in what an older daemon sent.
     #[serde(default)]
     pub sites: Arc<Vec<Site>>,
@@ -55,6 +59,7 @@ impl From<&View> for Picture {
             node: view.node,
             index: view.index,
             routes: Arc::clone(&view.routes),
+            datagrams: Arc::clone(&view.datagrams),
             sites: Arc::clone(&view.sites),
             nodes,
             mesh: view.mesh.clone(),
@@ -77,9 +82,14 @@ impl Picture {
         self.cluster != other.cluster || self.node != other.node || self.index >= other.index
     }
 
+    /// Published ports of both transports.
+    pub(crate) fn ports(&self) -> impl Iterator<Item = &Route> {
+        self.routes.iter().chain(self.datagrams.iter())
+    }
+
     /// The nodes other than its own that hold a replica behind a published port, with their addresses.
     pub(crate) fn remotes(&self) -> BTreeMap<NodeId, SocketAddr> {
-        let behind_ports = self.routes.iter().flat_map(|r| &r.backends);
+        let behind_ports = self.ports().flat_map(|r| &r.backends);
         let behind = behind_ports.chain(self.sites.iter().flat_map(|s| &s.backends));
         let holders: BTreeSet<NodeId> = behind.map(|b| b.node).collect();
         let remote = |n: &&PeerEdge| n.id != self.node && holders.contains(&n.id);
@@ -94,11 +104,21 @@ pub struct Bind {
     pub port: u16,
     /// The address; all of the host when absent.
     pub address: Option<IpAddr>,
+    /// Transport.
+    #[serde(default)]
+    pub protocol: Protocol,
+}
+
+impl Bind {
+    /// A TCP port.
+    pub fn tcp(port: u16, address: Option<IpAddr>) -> Self {
+        Self { port, address, protocol: Protocol::Tcp }
+    }
 }
 
 impl From<model::Port> for Bind {
     fn from(port: model::Port) -> Self {
-        Self { port: port.published, address: port.host_ip }
+        Self { port: port.published, address: port.host_ip, protocol: port.protocol }
     }
 }
 
@@ -107,6 +127,10 @@ impl std::fmt::Display for Bind {
         match self.address {
             Some(address) => write!(f, "{}", SocketAddr::new(address, self.port)),
             None => write!(f, "{}", self.port),
+        }?;
+        match self.protocol {
+            Protocol::Tcp => Ok(()),
+            Protocol::Udp => f.write_str("/udp"),
         }
     }
 }
@@ -118,7 +142,7 @@ pub(crate) struct Current {
     pub(crate) picture: Option<Picture>,
     /// What names stand for on the mesh.
     pub(crate) names: Names,
-    local: BTreeMap<(TaskId, u16), (IpAddr, bool)>,
+    local: BTreeMap<(TaskId, u16, Protocol), (IpAddr, bool)>,
     nodes: BTreeMap<NodeId, Readiness>,
 }
 
@@ -138,9 +162,26 @@ impl Current {
 
     /// The address of a replica of this node that answers a published port with `target`, and whether it
     /// may get new connections. The only addresses that another edge can have dialled.
-    pub(crate) fn local(&self, task: TaskId, target: u16) -> Option<(SocketAddr, bool)> {
-        let (address, serving) = self.local.get(&(task, target))?;
+    pub(crate) fn local(
+        &self,
+        task: TaskId,
+        target: u16,
+        protocol: Protocol,
+    ) -> Option<(SocketAddr, bool)> {
+        let (address, serving) = self.local.get(&(task, target, protocol))?;
         Some((SocketAddr::new(*address, target), *serving))
+    }
+
+    /// The address of this host on the network of a container of another one: from there, and from nowhere else
+    /// on this host, the container can be reached as it is. `None` where the two share no network.
+    pub(crate) fn doorway(&self, node: NodeId, container: IpAddr) -> Option<Ipv4Addr> {
+        let IpAddr::V4(container) = container else { return None };
+        let picture = self.picture.as_ref()?;
+        picture.mesh.as_ref()?.networks.iter().find_map(|network| {
+            let there = network.subnets.get(&node)?.contains(container);
+            let here = network.subnets.get(&picture.node).filter(|_| there)?;
+            Some(here.gateway())
+        })
     }
 
     /// Whether `node` is one of `cluster`, and `cluster` is ours.
@@ -155,12 +196,19 @@ impl Current {
     }
 }
 
-fn local(picture: &Picture) -> impl Iterator<Item = ((TaskId, u16), (IpAddr, bool))> + '_ {
+/// A replica of this node by its port, with its address and whether it may get new connections.
+type Here = ((TaskId, u16, Protocol), (IpAddr, bool));
+
+fn local(picture: &Picture) -> impl Iterator<Item = Here> + '_ {
     let here = move |b: &&Backend| b.node == picture.node;
-    let place =
-        |port: u16| move |b: &Backend| ((b.task, b.target.unwrap_or(port)), (b.address, b.serving));
-    let ports = picture.routes.iter().map(|route| (&route.backends, route.port.target));
-    let sites = picture.sites.iter().map(|site| (&site.backends, site.port));
+    let place = |port: u16, protocol: Protocol| {
+        move |b: &Backend| ((b.task, b.target.unwrap_or(port), protocol), (b.address, b.serving))
+    };
+    let ports =
+        picture.ports().map(|route| (&route.backends, route.port.target, route.port.protocol));
+    let sites = picture.sites.iter().map(|site| (&site.backends, site.port, Protocol::Tcp));
     let all = ports.chain(sites);
-    all.flat_map(move |(backends, port)| backends.iter().filter(here).map(place(port)))
+    all.flat_map(move |(backends, port, protocol)| {
+        backends.iter().filter(here).map(place(port, protocol))
+    })
 }

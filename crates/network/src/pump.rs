@@ -17,6 +17,11 @@ thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; CHUNK].into_boxed_slice());
 }
 
+/// Lends the buffer of this thread.
+pub(crate) fn with_scratch<T>(work: impl FnOnce(&mut [u8]) -> T) -> T {
+    SCRATCH.with_borrow_mut(|scratch| work(scratch))
+}
+
 /// Carries bytes between `client` and `replica` until both directions have ended; the end of one is passed
 /// on and leaves the other open. Bytes are counted as they pass. An error of either side ends both: the
 /// caller resets them.

@@ -82,4 +82,11 @@ pub enum Remark {
         /// Why it was refused.
         why: String,
     },
+    /// A connection from a balancer's address did not begin with a PROXY header, and was ended. Not said of each.
+    Misspoken {
+        /// Where it came from.
+        from: SocketAddr,
+        /// What is wrong.
+        why: String,
+    },
 }

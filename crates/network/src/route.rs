@@ -20,8 +20,17 @@ pub(crate) struct Served {
 #[derive(Debug, Default)]
 struct Table {
     balancer: Balancer,
-    /// Where each is dialled: its node, address and port there.
-    places: BTreeMap<TaskId, (NodeId, IpAddr, u16)>,
+    places: BTreeMap<TaskId, Place>,
+}
+
+/// Where a replica is dialled, and how.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    node: NodeId,
+    address: IpAddr,
+    /// Port in the container.
+    port: u16,
+    told: bool,
 }
 
 /// A replica that was picked for a connection.
@@ -34,6 +43,8 @@ pub(crate) struct Target {
     pub(crate) port: u16,
     /// On another node than this one.
     pub(crate) remote: bool,
+    /// It wants a PROXY header before the client's bytes.
+    pub(crate) told: bool,
 }
 
 impl Served {
@@ -57,7 +68,10 @@ impl Served {
     /// Makes `backends` the list; those that name no port answer at `target`.
     pub(crate) fn set_backends(&self, backends: &[Backend], target: u16) {
         let mut table = self.table();
-        let place = |b: &Backend| (b.task, (b.node, b.address, b.target.unwrap_or(target)));
+        let place = |b: &Backend| {
+            let port = b.target.unwrap_or(target);
+            (b.task, Place { node: b.node, address: b.address, port, told: b.told })
+        };
         table.places = backends.iter().map(place).collect();
         table.balancer.set(backends.iter().map(|b| (b.task, b.node, b.serving)));
     }
@@ -72,8 +86,14 @@ impl Served {
         let mut table = self.table();
         let task = table.balancer.pick(now, tried)?;
         let ticket = Ticket { served: Arc::clone(self), task: Some(task) };
-        let &(node, address, port) = table.places.get(&task).expect("what serves is listed");
-        Some((ticket, Target { task, node, address, port, remote: node != here }))
+        let place = table.places.get(&task).expect("what serves is listed");
+        let &Place { node, address, port, told } = place;
+        Some((ticket, Target { task, node, address, port, remote: node != here, told }))
+    }
+
+    /// Whether a replica is still among those that hold connections.
+    pub(crate) fn holds(&self, task: TaskId) -> bool {
+        self.table().places.contains_key(&task)
     }
 
     pub(crate) fn node_failed(&self, now: Time, node: NodeId) {

@@ -57,3 +57,19 @@ pub struct IdentityFiles {
     /// Certificates of the trusted authorities, PEM.
     pub authority: PathBuf,
 }
+
+/// A certificate of a service, as the daemon hands it on: kept in memory, never written anywhere. Its `Debug` form
+/// shows nothing.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct CertificatePair {
+    /// The chain, the host's own first, PEM.
+    pub chain: String,
+    /// The private key of the host's own, PEM.
+    pub key: String,
+}
+
+impl fmt::Debug for CertificatePair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CertificatePair(..)")
+    }
+}

@@ -58,7 +58,7 @@ impl Listener {
     }
 }
 
-fn lacks_ipv6(error: &io::Error) -> bool {
+pub(crate) fn lacks_ipv6(error: &io::Error) -> bool {
     let wanted = [rustix::io::Errno::AFNOSUPPORT, rustix::io::Errno::ADDRNOTAVAIL];
     error.raw_os_error().is_some_and(|code| wanted.iter().any(|e| e.raw_os_error() == code))
 }

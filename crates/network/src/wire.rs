@@ -5,7 +5,7 @@
 //! belongs to the client and the replica.
 
 use crate::limits::HANDSHAKE;
-use model::{ClusterId, NodeId, TaskId};
+use model::{ClusterId, NodeId, Protocol, TaskId};
 use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -39,6 +39,8 @@ pub(crate) struct Connect {
     pub(crate) task: TaskId,
     /// Port in the container.
     pub(crate) target: u16,
+    /// Of UDP, what flows afterwards are datagrams, each behind its length in two bytes.
+    pub(crate) protocol: Protocol,
     /// Index of the asker's picture: an older answerer waits for its own to catch up.
     pub(crate) index: u64,
     /// How long the answer may take.
@@ -46,13 +48,14 @@ pub(crate) struct Connect {
 }
 
 impl Connect {
-    fn decode(bytes: &[u8; REQUEST_BYTES - 1]) -> Self {
+    fn decode(protocol: Protocol, bytes: &[u8; REQUEST_BYTES - 1]) -> Self {
         let number = |from: usize, to: usize| {
             bytes[from..to].iter().fold(0_u64, |n, byte| n << 8 | u64::from(*byte))
         };
         Self {
             task: TaskId { index: number(0, 8), position: number(8, 12) as u32 },
             target: number(12, 14) as u16,
+            protocol,
             index: number(14, 22),
             patience: Duration::from_millis(number(22, 24)),
         }
@@ -132,7 +135,10 @@ pub(crate) async fn ask<S: AsyncWrite + Unpin>(to: &mut S, question: Question) -
     match question {
         Question::Ping => bytes.push(0),
         Question::Connect(c) => {
-            bytes.push(1);
+            bytes.push(match c.protocol {
+                Protocol::Tcp => 1,
+                Protocol::Udp => 2,
+            });
             bytes.extend(c.task.index.to_be_bytes());
             bytes.extend(c.task.position.to_be_bytes());
             bytes.extend(c.target.to_be_bytes());
@@ -147,15 +153,15 @@ pub(crate) async fn ask<S: AsyncWrite + Unpin>(to: &mut S, question: Question) -
 
 /// Waits without limit for the question to begin; once it has, the rest must follow at once.
 pub(crate) async fn asked<S: AsyncRead + Unpin>(from: &mut S) -> io::Result<Question> {
-    match from.read_u8().await? {
-        0 => Ok(Question::Ping),
-        1 => {
-            let mut bytes = [0; REQUEST_BYTES - 1];
-            tokio::time::timeout(HANDSHAKE, from.read_exact(&mut bytes)).await??;
-            Ok(Question::Connect(Connect::decode(&bytes)))
-        }
-        _ => Err(invalid("not a question")),
-    }
+    let protocol = match from.read_u8().await? {
+        0 => return Ok(Question::Ping),
+        1 => Protocol::Tcp,
+        2 => Protocol::Udp,
+        _ => return Err(invalid("not a question")),
+    };
+    let mut bytes = [0; REQUEST_BYTES - 1];
+    tokio::time::timeout(HANDSHAKE, from.read_exact(&mut bytes)).await??;
+    Ok(Question::Connect(Connect::decode(protocol, &bytes)))
 }
 
 pub(crate) async fn answer<S: AsyncWrite + Unpin>(to: &mut S, answer: Answer) -> io::Result<()> {

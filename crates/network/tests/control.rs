@@ -111,6 +111,7 @@ fn a_view_makes_a_picture() {
         node: NodeId(1),
         tasks: Vec::new(),
         routes: Arc::new(routes.clone()),
+        datagrams: Arc::default(),
         sites: Arc::default(),
         nodes: Arc::new(vec![node]),
         condemned: Vec::new(),

@@ -11,7 +11,7 @@ use support::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 fn bind(port: u16) -> Bind {
-    Bind { port, address: None }
+    Bind::tcp(port, None)
 }
 
 fn state(edge: &Edge, port: u16) -> Option<PortState> {

@@ -126,6 +126,7 @@ fn deploy(state: &mut State, services: usize, replicas: usize) {
         shares_with: Vec::new(),
         once: None,
         round_robin: false,
+        told: [].into(),
         http: Vec::new(),
     });
     let named = |n| (format!("s{n}").parse().expect("a valid name"), Arc::clone(&spec));

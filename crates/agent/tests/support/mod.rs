@@ -44,6 +44,7 @@ pub(crate) fn spec() -> ServiceSpec {
         shares_with: vec![],
         once: None,
         round_robin: false,
+        told: [].into(),
         http: vec![],
     }
 }
@@ -139,6 +140,7 @@ pub(crate) fn view(index: u64, tasks: Vec<Assignment>, condemned: Vec<VolumeKey>
         node: NODE,
         tasks,
         routes: Arc::default(),
+        datagrams: Arc::default(),
         sites: Arc::default(),
         nodes: Arc::default(),
         condemned,

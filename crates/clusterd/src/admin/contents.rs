@@ -5,10 +5,10 @@ use crate::admin::write::{propose, reply};
 use crate::managing::Managing;
 use crate::serve::contents::purpose;
 use api::v1;
-use identity::Sealer;
+use identity::{Certificates, Sealer};
 use model::{
     Bytes, Command, Content, ContentId, ContentKey, ContentKind, ContentRefusal, ContentSource,
-    CreateContent, ProjectSpec, Refusal, ServiceSpec, State, limits,
+    CreateContent, GivenSecret, ProjectSpec, Refusal, ServiceSpec, State, limits,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -45,14 +45,48 @@ pub(crate) fn settle(
         contents.insert(ContentId { kind: key.kind, version: version.clone() }, content);
         versions.insert(key.clone(), version);
     }
-    for service in spec.services.values_mut().filter(|s| !s.container.files.is_empty()) {
+    for service in spec.services.values_mut().filter(|s| s.contents().next().is_some()) {
         let mut changed: ServiceSpec = (**service).clone();
-        for file in &mut changed.container.files {
-            file.version = versions.get(&file.content).cloned().unwrap_or_default();
-        }
+        changed.show(|key| versions.get(key).cloned().unwrap_or_default());
         *service = Arc::new(changed);
     }
+    refuse_certificates(managing, spec, &contents)?;
     Ok(contents)
+}
+
+/// Refuses two secrets that are no certificate with its key: before they are kept, because no node could use them.
+fn refuse_certificates(
+    managing: &Managing,
+    spec: &ProjectSpec,
+    brought: &BTreeMap<ContentId, Content>,
+) -> Result<(), Status> {
+    let state = managing.log.state();
+    let held = |id: &ContentId| brought.get(id).or_else(|| state.contents.get(id));
+    for (name, service) in &spec.services {
+        for tls in service.http.iter().filter_map(|rule| rule.tls.as_ref()) {
+            let [certificate, key] = [&tls.certificate, &tls.key].map(GivenSecret::id);
+            // What is missing is said by the state, with what to do.
+            let (Some(chain), Some(private)) = (held(&certificate), held(&key)) else { continue };
+            let open = |content: &Content, id: &ContentId| {
+                let opened = managing.sealer.open(&content.bytes.0, &purpose(&id.version));
+                opened.map(|plain| String::from_utf8_lossy(&plain).into_owned()).ok()
+            };
+            let pair = open(chain, &certificate).zip(open(private, &key));
+            let (chain, private) = pair.ok_or_else(unopened)?;
+            Certificates::new([(chain.as_str(), private.as_str())]).map_err(|why| {
+                let (certificate, key) = (&tls.certificate.name, &tls.key.name);
+                let why = anyhow::Error::from(why);
+                Status::invalid_argument(format!(
+                    "service `{name}`: the secrets `{certificate}` and `{key}` are no certificate with its key: {why:#}"
+                ))
+            })?;
+        }
+    }
+    Ok(())
+}
+
+fn unopened() -> Status {
+    Status::internal("a secret cannot be opened with this manager's cluster key")
 }
 
 /// Those of a kind that no project owns.

@@ -87,6 +87,7 @@ fn differs(last: &View, fresh: &View) -> bool {
         node: _,
         tasks,
         routes,
+        datagrams,
         sites,
         nodes,
         condemned,
@@ -95,6 +96,7 @@ fn differs(last: &View, fresh: &View) -> bool {
     last.tasks != *tasks
         || last.condemned != *condemned
         || last.routes != *routes
+        || last.datagrams != *datagrams
         || last.sites != *sites
         || last.nodes != *nodes
         || last.mesh != *mesh

@@ -166,9 +166,13 @@ pub(super) const MODEL: Table = &[
 pub(super) const EXTERNAL: Table =
     &[("name", Emulated("the old way to write `external: true` beside a `name`"))];
 
-pub(super) const CLUSTER: Table = &[("resolved", Honoured), ("http", Honoured)];
+pub(super) const CLUSTER: Table =
+    &[("resolved", Honoured), ("http", Honoured), ("proxy_protocol", Honoured)];
 
 pub(super) const CLUSTER_HTTP: Table =
-    &[("host", Honoured), ("path", Honoured), ("port", Honoured)];
+    &[("host", Honoured), ("path", Honoured), ("port", Honoured), ("tls", Honoured)];
+
+pub(super) const CLUSTER_HTTP_TLS: Table =
+    &[("certificate", Honoured), ("key", Honoured), ("redirect", Honoured)];
 
 pub(super) const PRE_START_CLUSTER: Table = &[("on-unknown", Honoured), ("resolved", Honoured)];

@@ -65,6 +65,7 @@ pub(crate) fn service(script: &str) -> ServiceSpec {
         shares_with: vec![],
         once: None,
         round_robin: false,
+        told: [].into(),
         http: vec![],
     }
 }
@@ -150,6 +151,7 @@ impl Rig {
             node: NodeId(1),
             tasks: self.view.clone(),
             routes: Arc::default(),
+            datagrams: Arc::default(),
             sites: Arc::default(),
             nodes: Arc::default(),
             condemned: self.condemned.clone(),

@@ -51,6 +51,9 @@ fn main() -> ExitCode {
     after("CRASH_AFTER_MS", || std::process::exit(3));
     after("FAIL_HEALTH_AFTER_MS", || SICK.store(true, Ordering::SeqCst));
     tick();
+    if let Ok(port) = env::var("UDP_PORT") {
+        thread::spawn(move || identify(&port));
+    }
     let listener = match TcpListener::bind(("0.0.0.0", port())) {
         Ok(listener) => listener,
         Err(error) => {
@@ -214,6 +217,16 @@ fn tell(from: &str, to: &str, text: &str) -> io::Result<String> {
     let address = |text: &str| text.parse::<SocketAddr>().map_err(io::Error::other);
     UdpSocket::bind(address(from)?)?.send_to(text.as_bytes(), address(to)?)?;
     Ok(String::new())
+}
+
+/// Answers every datagram that comes to a port with who this is.
+fn identify(port: &str) -> io::Result<()> {
+    let socket = UdpSocket::bind(("0.0.0.0", port.parse().map_err(io::Error::other)?))?;
+    let mut buffer = [0; 2048];
+    loop {
+        let (_, from) = socket.recv_from(&mut buffer)?;
+        socket.send_to(identity().as_bytes(), from)?;
+    }
 }
 
 /// Writes the datagrams that come to a port into a file, for ever.

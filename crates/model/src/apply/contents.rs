@@ -5,7 +5,7 @@ use super::Now;
 use crate::limits::{CLUSTER_CONTENT_BYTES, CONTENT_BYTES, EXTERNALS, PROJECT_CONTENT_BYTES};
 use crate::{
     Content, ContentId, ContentKey, ContentRefusal, CreateContent, Deploy, Event, External,
-    GivenFile, Outcome, Refusal, State,
+    Outcome, Referred, Refusal, State,
 };
 use imbl::OrdSet;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,9 +16,9 @@ impl State {
     /// Everything that services of a deploy are handed must be there, or come with it.
     pub(super) fn refuse_contents(&self, deploy: &Deploy) -> Result<(), Refusal> {
         for (name, spec) in &deploy.spec.services {
-            for file in &spec.container.files {
+            for referred in spec.contents() {
                 let service = || format!("{}/{name}", deploy.spec.name);
-                self.refuse_file(deploy, file, service).map_err(Refusal::Content)?;
+                self.refuse_content(deploy, referred, service).map_err(Refusal::Content)?;
             }
         }
         let sizes = || deploy.contents.values().map(|c| c.size);
@@ -32,19 +32,19 @@ impl State {
         self.refuse_more(&deploy.contents)
     }
 
-    fn refuse_file(
+    fn refuse_content(
         &self,
         deploy: &Deploy,
-        file: &GivenFile,
+        referred: Referred,
         service: impl Fn() -> String,
     ) -> Result<(), ContentRefusal> {
-        let id = file.id();
-        let Some(key) = file.external() else {
+        let Referred { key, external, id } = referred;
+        let Some(key) = external else {
             let known = deploy.contents.contains_key(&id) || self.contents.contains_key(&id);
-            return if known { Ok(()) } else { Err(ContentRefusal::NotSent(file.content.clone())) };
+            return if known { Ok(()) } else { Err(ContentRefusal::NotSent(key)) };
         };
         match self.externals.get(&key) {
-            Some(external) if external.version == file.version => Ok(()),
+            Some(external) if external.version == id.version => Ok(()),
             _ => Err(ContentRefusal::MissingFor { key, service: service() }),
         }
     }
@@ -77,7 +77,7 @@ impl State {
         }
         let specs = self.services.values().flat_map(|s| s.specs.values());
         let mut used: OrdSet<ContentId> =
-            specs.flat_map(|spec| spec.container.files.iter().map(GivenFile::id)).collect();
+            specs.flat_map(|spec| spec.contents().map(|referred| referred.id)).collect();
         used.extend(
             self.externals
                 .iter()

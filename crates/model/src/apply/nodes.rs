@@ -1,7 +1,9 @@
 //! Commands about nodes: founding, joining, their word about themselves, verdicts, wishes, removal.
 
 use super::Now;
-use crate::limits::{BUSY_PORTS, LABEL_BYTES, LABELS, NODE_MEMORY, NODE_MILLI_CPUS, NODES, VOTERS};
+use crate::limits::{
+    BUSY_PORTS, LABEL_BYTES, LABELS, NODE_MEMORY, NODE_MILLI_CPUS, NODES, SHARED_PORTS, VOTERS,
+};
 use crate::{
     Cluster, Event, Facts, Found, Join, JoinToken, Node, NodeId, Outcome, Readiness, Refresh,
     Refusal, RemoveNode, Role, SetNode, State, TaskId, Time, Verdict, Volume,
@@ -257,6 +259,9 @@ fn clamped(facts: &Facts) -> Facts {
     facts.memory_free = facts.memory_free.min(facts.memory);
     if facts.busy_ports.len() > BUSY_PORTS {
         facts.busy_ports = facts.busy_ports.into_iter().take(BUSY_PORTS).collect();
+    }
+    if facts.shared_ports.len() > SHARED_PORTS {
+        facts.shared_ports = facts.shared_ports.into_iter().take(SHARED_PORTS).collect();
     }
     for text in [&mut facts.os, &mut facts.arch, &mut facts.engine, &mut facts.version] {
         *text = text.chars().filter(|c| !c.is_control()).take(64).collect();

@@ -55,6 +55,7 @@ pub fn service() -> ServiceSpec {
         shares_with: vec![],
         once: None,
         round_robin: false,
+        told: BTreeSet::new(),
         http: vec![],
     }
 }

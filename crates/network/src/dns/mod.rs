@@ -208,6 +208,8 @@ fn bind(gateway: Ipv4Addr) -> io::Result<(UdpSocket, TcpListener)> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let udp = socket_with(AddressFamily::INET, SocketType::DGRAM, flags, None)?;
     sockopt::set_ip_freebind(&udp, true)?;
+    // A service may publish the port on the host's other addresses.
+    sockopt::set_socket_reuseaddr(&udp, true)?;
     bind(&udp, &address)?;
     let tcp = TcpSocket::new_v4()?;
     tcp.set_reuseaddr(true)?;

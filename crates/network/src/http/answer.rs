@@ -12,14 +12,20 @@ use crate::http::target::{Target, target};
 use crate::http::tunnel;
 use bytes::Bytes;
 use hyper::body::{Body, Incoming};
-use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING};
+use hyper::header::{
+    CONNECTION, CONTENT_TYPE, HOST, HeaderValue, LOCATION, RETRY_AFTER, TRANSFER_ENCODING,
+};
 use hyper::http::request::Parts;
 use hyper::http::uri::{Authority, PathAndQuery, Scheme};
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
+use model::limits::HTTPS_PORT;
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
+
+/// Where whoever gives out certificates asks without TLS whether a host is ours (RFC 8555 §8.3).
+const CHALLENGES: &str = "/.well-known/acme-challenge/";
 
 /// A client's connection, as its requests know it.
 #[derive(Debug)]
@@ -33,6 +39,19 @@ pub(crate) struct Client {
 /// A refusal of the edge's own: a status, and a line that says why.
 #[derive(Clone, Copy)]
 struct Refused(StatusCode, &'static str);
+
+/// Why a request is not brought to a replica.
+enum Refusal {
+    Here(Refused),
+    /// It is to come again to this place (RFC 9110 §15.4.9).
+    Elsewhere(HeaderValue),
+}
+
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Self {
+        Self::Here(refused)
+    }
+}
 
 /// A request on its way.
 struct Asked {
@@ -60,7 +79,12 @@ pub(crate) async fn answer(
     };
     let asked = match ask(&core, &client, &id, request) {
         Ok(asked) => asked,
-        Err(refused) => return Ok(text(refused, &id)),
+        Err(Refusal::Here(refused)) => return Ok(text(refused, &id)),
+        Err(Refusal::Elsewhere(place)) => {
+            let mut response = text(Refused(StatusCode::PERMANENT_REDIRECT, "over TLS"), &id);
+            response.headers_mut().insert(LOCATION, place);
+            return Ok(response);
+        }
     };
     let site = Arc::clone(&asked.site);
     count(&site.served.counters.total);
@@ -79,9 +103,9 @@ fn ask(
     client: &Client,
     id: &HeaderValue,
     mut request: Request<Incoming>,
-) -> Result<Asked, Refused> {
+) -> Result<Asked, Refusal> {
     if [Method::CONNECT, Method::TRACE].contains(request.method()) {
-        return Err(Refused(StatusCode::NOT_IMPLEMENTED, "this method is not served"));
+        return Err(Refused(StatusCode::NOT_IMPLEMENTED, "this method is not served").into());
     }
     let websocket = request.version() == Version::HTTP_11
         && request.method() == Method::GET
@@ -91,8 +115,11 @@ fn ask(
     let target = target(&head).map_err(|why| Refused(StatusCode::BAD_REQUEST, why))?;
     understood(&head)?;
     let site = core.http.site(&target);
-    let site =
+    let (site, secured) =
         site.ok_or(Refused(StatusCode::NOT_FOUND, "no service answers for this host and path"))?;
+    if secured && !client.secure && !target.path.starts_with(CHALLENGES) {
+        return Err(Refusal::Elsewhere(secure_place(core, &target, &head)?));
+    }
     let grpc = head
         .headers
         .get(CONTENT_TYPE)
@@ -114,6 +141,18 @@ fn ask(
         Sent::new(body, core.config.http.patience.body, &site)
     };
     Ok(Asked { site, request: Request::from_parts(head, body), again, wire, websocket })
+}
+
+/// Where a request is to come again, over TLS.
+fn secure_place(core: &Core, target: &Target, head: &Parts) -> Result<HeaderValue, Refused> {
+    let malformed = Refused(StatusCode::BAD_REQUEST, "no host");
+    let host = target.host.as_deref().ok_or(malformed)?;
+    let port = match core.config.http.secure.port {
+        HTTPS_PORT => String::new(),
+        port => format!(":{port}"),
+    };
+    let path = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    HeaderValue::try_from(format!("https://{host}{port}{path}")).map_err(|_| malformed)
 }
 
 /// A body in a coding that is not known here could not be handed on (RFC 9112 §6.1).

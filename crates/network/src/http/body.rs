@@ -70,6 +70,9 @@ impl Body for Sent {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let Some(arriving) = &mut self.0 else { return Poll::Ready(None) };
         match Pin::new(&mut arriving.body).poll_frame(cx) {
+            // What comes after a body may be dropped (RFC 9110 §6.5.1), and is: it was not looked at as headers
+            // are, and some programs take it for headers.
+            Poll::Ready(Some(Ok(frame))) if frame.is_trailers() => Poll::Ready(None),
             Poll::Ready(frame) => {
                 arriving.late.as_mut().reset(after(arriving.pause));
                 count(&arriving.site.served.counters.sent, frame.as_ref());

@@ -4,10 +4,12 @@
 use hyper::HeaderMap;
 use hyper::header::{
     CONNECTION, EXPECT, FORWARDED, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
+    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use std::net::IpAddr;
 
+/// What an upgrade to HTTP/2 would begin with (RFC 7540 §3.2.1); there is none.
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -47,8 +49,13 @@ pub(crate) fn outgoing(headers: &mut HeaderMap, told: &Told<'_>, websocket: bool
     strip(headers);
     headers.remove(EXPECT);
     headers.remove(FORWARDED);
-    let forged: Vec<HeaderName> =
-        headers.keys().filter(|name| speaks_of_client(name)).cloned().collect();
+    headers.remove(TRAILER);
+    headers.remove(HTTP2_SETTINGS);
+    let forged: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| speaks_of_client(name) || frames_in_disguise(name))
+        .cloned()
+        .collect();
     for name in forged {
         headers.remove(name);
     }
@@ -107,13 +114,26 @@ fn strip(headers: &mut HeaderMap) {
 /// Whether a header says what only an edge can know. Many programs take `_` for `-`, so both are looked for.
 fn speaks_of_client(name: &HeaderName) -> bool {
     let name = name.as_str();
-    let like = |known: &str| {
-        name.len() >= known.len()
-            && name.bytes().zip(known.bytes()).all(|(a, b)| a == b || (a == b'_' && b == b'-'))
-    };
-    like("x-forwarded-")
-        || (like("x-real-ip") && name.len() == "x-real-ip".len())
-        || (like("x-request-id") && name.len() == "x-request-id".len())
+    alike(name, "x-forwarded-")
+        || alike_whole(name, "x-real-ip")
+        || alike_whole(name, "x-request-id")
+}
+
+/// Whether a header would be taken for one that says where a request ends, by programs that take `_` for `-`.
+fn frames_in_disguise(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name.contains('_')
+        && (alike_whole(name, "content-length") || alike_whole(name, "transfer-encoding"))
+}
+
+/// Whether a name begins as `known` does, for programs that take `_` for `-`.
+fn alike(name: &str, known: &str) -> bool {
+    name.len() >= known.len()
+        && name.bytes().zip(known.bytes()).all(|(a, b)| a == b || (a == b'_' && b == b'-'))
+}
+
+fn alike_whole(name: &str, known: &str) -> bool {
+    name.len() == known.len() && alike(name, known)
 }
 
 fn lists(value: &HeaderValue, word: &str) -> bool {
@@ -152,6 +172,10 @@ mod tests {
             ("x-forwarded-server", "evil"),
             ("x-real-ip", "1.2.3.4"),
             ("x-request-id", "forged"),
+            ("content_length", "3"),
+            ("transfer_encoding", "chunked"),
+            ("trailer", "x-forwarded-for"),
+            ("http2-settings", "AAMAAABk"),
             ("host", "other"),
             ("accept", "text/html"),
         ]);

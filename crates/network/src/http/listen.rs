@@ -1,7 +1,7 @@
 //! The shared ports: listened on while a service has rules, on every node.
 
-use crate::core::{Core, Slot, lock};
-use crate::door::{Behind, Door};
+use crate::core::{Core, lock};
+use crate::door::{Behind, Door, Incoming};
 use crate::http::answer::Client;
 use crate::http::serve::serve;
 use crate::limits::HANDSHAKE;
@@ -10,46 +10,72 @@ use crate::socket;
 use crate::status::SharedPort;
 use rustls::ServerConfig;
 use rustls::server::ResolvesServerCert;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 /// The doors of the shared ports.
 #[derive(Debug, Default)]
-pub(crate) struct Entrances(Mutex<Vec<(Bind, bool, Door)>>);
+pub(crate) struct Entrances(Mutex<Doors>);
+
+#[derive(Debug, Default)]
+struct Doors {
+    /// A service has rules.
+    wanted: bool,
+    /// There is a certificate to show.
+    certified: bool,
+    plain: Option<(Bind, Door)>,
+    secure: Option<(Bind, Door)>,
+}
 
 impl Entrances {
     /// Opens the shared ports, or closes them. Connections that came through them stay.
-    pub(crate) fn set(&self, core: &Arc<Core>, open: bool) {
+    pub(crate) fn set(&self, core: &Arc<Core>, wanted: bool) {
         let mut doors = lock(&self.0);
-        if !open {
-            doors.clear();
-        }
-        if !open || !doors.is_empty() {
-            return;
-        }
-        let settings = &core.config.http;
-        doors.push((settings.plain, false, Door::open(core, settings.plain, Behind::Http(None))));
-        if let Some(acceptor) = settings.certificates.as_ref().and_then(acceptor) {
-            let behind = Behind::Http(Some(acceptor));
-            doors.push((settings.secure, true, Door::open(core, settings.secure, behind)));
-        }
+        doors.wanted = wanted;
+        doors.settle(core);
+    }
+
+    /// There is a certificate, or there is none.
+    pub(crate) fn certify(&self, core: &Arc<Core>, certified: bool) {
+        let mut doors = lock(&self.0);
+        doors.certified = certified;
+        doors.settle(core);
     }
 
     /// Closes them.
     pub(crate) fn close(&self) {
-        lock(&self.0).clear();
+        let mut doors = lock(&self.0);
+        (doors.plain, doors.secure) = (None, None);
     }
 
     /// How they are.
     pub(crate) fn status(&self) -> Vec<SharedPort> {
-        let port = |(bind, secure, door): &(Bind, bool, Door)| SharedPort {
-            bind: *bind,
-            secure: *secure,
-            state: door.state(),
+        let doors = lock(&self.0);
+        let port = |(secure, door): (bool, &Option<(Bind, Door)>)| {
+            let (bind, door) = door.as_ref()?;
+            Some(SharedPort { bind: *bind, secure, state: door.state() })
         };
-        lock(&self.0).iter().map(port).collect()
+        [(false, &doors.plain), (true, &doors.secure)].into_iter().filter_map(port).collect()
+    }
+}
+
+impl Doors {
+    fn settle(&mut self, core: &Arc<Core>) {
+        let settings = &core.config.http;
+        if !self.wanted {
+            self.plain = None;
+        } else if self.plain.is_none() {
+            let bind = settings.plain;
+            self.plain = Some((bind, Door::open(core, bind, Behind::Http(None))));
+        }
+        if !self.wanted || !self.certified {
+            self.secure = None;
+        } else if self.secure.is_none()
+            && let Some(acceptor) = settings.certificates.as_ref().and_then(acceptor)
+        {
+            let (bind, behind) = (settings.secure, Behind::Http(Some(acceptor)));
+            self.secure = Some((bind, Door::open(core, bind, behind)));
+        }
     }
 }
 
@@ -68,14 +94,12 @@ fn acceptor(certificates: &Arc<dyn ResolvesServerCert>) -> Option<TlsAcceptor> {
 pub(crate) async fn welcome(
     core: Arc<Core>,
     lane: usize,
-    client: std::net::TcpStream,
-    address: IpAddr,
-    slot: Slot,
+    client: Incoming,
     tls: Option<TlsAcceptor>,
 ) {
-    let Ok(tcp) = TcpStream::from_std(client) else { return };
+    let Incoming { stream: tcp, ends, slot } = client;
     socket::tune(&tcp);
-    let client = Client { address, secure: tls.is_some(), _slot: slot };
+    let client = Client { address: ends.source.ip(), secure: tls.is_some(), _slot: slot };
     let Some(tls) = tls else { return serve(core, lane, client, tcp).await };
     // A client that does not get through the handshake is told so by TLS itself.
     if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, tls.accept(tcp)).await {

@@ -25,5 +25,5 @@ pub(crate) use listen::{Entrances, welcome};
 pub use meter::{HttpCounts, LATENCY_BOUNDS};
 pub(crate) use pool::Pool;
 pub use router::Router;
-pub use settings::{HttpSettings, Patience};
+pub use settings::{HttpSettings, Patience, TakeCertificates};
 pub(crate) use table::Http;

@@ -2,11 +2,15 @@
 
 use crate::limits::{HTTP_ANSWER, HTTP_BODY_PAUSE, HTTP_HEAD, HTTP_IDLE, HTTP_UNREAD};
 use crate::picture::Bind;
+use crate::security::CertificatePair;
 use model::limits::{HTTP_PORT, HTTPS_PORT};
 use rustls::server::ResolvesServerCert;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// See [`HttpSettings::take`].
+pub type TakeCertificates = Arc<dyn Fn(&[CertificatePair]) -> bool + Send + Sync>;
 
 /// Where and how HTTP is answered.
 #[derive(Clone)]
@@ -18,6 +22,9 @@ pub struct HttpSettings {
     /// The certificates of this node, found by the name that a client asks for (RFC 6066 §3). Where they come
     /// from is not known here. Without any, nothing listens at `secure`.
     pub certificates: Option<Arc<dyn ResolvesServerCert>>,
+    /// Takes the certificates of services, instead of those taken before, so that `certificates` finds them.
+    /// Returns whether there is any certificate then; as long as there is none, nothing listens at `secure`.
+    pub take: Option<TakeCertificates>,
     /// How long things may take.
     pub patience: Patience,
 }
@@ -25,9 +32,10 @@ pub struct HttpSettings {
 impl Default for HttpSettings {
     fn default() -> Self {
         Self {
-            plain: Bind { port: HTTP_PORT, address: None },
-            secure: Bind { port: HTTPS_PORT, address: None },
+            plain: Bind::tcp(HTTP_PORT, None),
+            secure: Bind::tcp(HTTPS_PORT, None),
             certificates: None,
+            take: None,
             patience: Patience::default(),
         }
     }

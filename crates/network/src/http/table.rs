@@ -26,6 +26,8 @@ pub(crate) struct Site {
 struct Table {
     router: Router,
     sites: Vec<Arc<Site>>,
+    /// By rule of the router: its site, and whether requests are to come over TLS.
+    rules: Vec<(usize, bool)>,
 }
 
 /// What all requests share.
@@ -78,20 +80,25 @@ impl Http {
             kept.served.set_backends(&site.backends, site.port);
             sites.push(kept);
         }
-        let rules = picture.sites.iter().enumerate();
-        let rules = rules.flat_map(|(i, site)| site.matches.iter().map(move |rule| (rule, i)));
-        let table = Table { router: Router::new(rules), sites };
+        let all = picture.sites.iter().enumerate();
+        let all = all.flat_map(|(i, site)| {
+            site.matches.iter().map(move |rule| (rule, (i, site.secured.contains(rule))))
+        });
+        let (matches, rules): (Vec<_>, Vec<_>) = all.unzip();
+        let router = Router::new(matches.into_iter().zip(0..));
+        let table = Table { router, sites, rules };
         *self.table.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(table);
         let backends = picture.sites.iter().flat_map(|site| &site.backends);
         let serving = backends.filter(|b| b.serving).map(|b| b.task).collect();
         (!picture.sites.is_empty()).then_some(serving)
     }
 
-    /// Whose a request is.
-    pub(crate) fn site(&self, target: &Target) -> Option<Arc<Site>> {
+    /// Whose a request is, and whether it is to come over TLS.
+    pub(crate) fn site(&self, target: &Target) -> Option<(Arc<Site>, bool)> {
         let table = self.table();
         let found = table.router.route(target.host.as_deref(), &target.path)?;
-        table.sites.get(found).cloned()
+        let &(site, secured) = table.rules.get(found)?;
+        Some((Arc::clone(table.sites.get(site)?), secured))
     }
 
     /// What every site's requests may do to their node and its replicas.

@@ -58,7 +58,8 @@ fn host(authority: &[u8]) -> Result<Option<String>, &'static str> {
         Some((host, port)) if !port.ends_with(']') => (host, port),
         _ => (text, ""),
     };
-    if port.len() > 5 || !port.bytes().all(|b| b.is_ascii_digit()) {
+    let digits = port.len() <= 5 && port.bytes().all(|b| b.is_ascii_digit());
+    if !digits || (!port.is_empty() && port.parse::<u16>().is_err()) {
         return Err("not a port");
     }
     if let Some(inner) = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
@@ -156,6 +157,8 @@ mod tests {
             (one, "/", &["a b"], Err("not a host")),
             (one, "/", &["a/b"], Err("not a host")),
             (one, "/", &["a:b"], Err("not a port")),
+            (one, "/", &["a:65536"], Err("not a port")),
+            (one, "/", &["a:"], Ok(Some("a"))),
             (one, "/", &["a:80:80"], Err("not a host")),
             (one, "/", &["[::1"], Err("not a host")),
             (two, "http://a.example/", &[], Ok(Some("a.example"))),

@@ -83,7 +83,14 @@ impl Silent {
 
 /// A replica as a picture lists it.
 pub(crate) fn backend(n: u64, node: u64, serving: bool) -> Backend {
-    Backend { task: task(n), node: NodeId(node), address: address(n), target: None, serving }
+    Backend {
+        task: task(n),
+        node: NodeId(node),
+        address: address(n),
+        target: None,
+        told: false,
+        serving,
+    }
 }
 
 pub(crate) fn route(published: u16, target: u16, backends: &[Backend]) -> Route {
@@ -99,6 +106,13 @@ pub(crate) fn route(published: u16, target: u16, backends: &[Backend]) -> Route 
         },
         backends: backends.to_vec(),
     }
+}
+
+/// The same for a UDP port.
+pub(crate) fn udp_route(published: u16, target: u16, backends: &[Backend]) -> Route {
+    let mut route = route(published, target, backends);
+    route.port.protocol = Protocol::Udp;
+    route
 }
 
 pub(crate) fn cluster() -> ClusterId {
@@ -117,6 +131,7 @@ pub(crate) fn picture(index: u64, routes: &[Route], nodes: &[(u64, SocketAddr)])
         node: NodeId(1),
         index,
         routes: Arc::new(routes.to_vec()),
+        datagrams: Arc::default(),
         sites: Arc::default(),
         nodes: nodes.iter().map(peer).collect(),
         mesh: None,
@@ -132,6 +147,7 @@ pub(crate) fn config(folder: &Path, security: Security) -> (Config, Remarks) {
     let heard = Arc::clone(&remarks);
     let mut config = Config::new("127.0.0.1:0".parse().unwrap(), folder, security);
     config.lanes = 2;
+    config.kernel = false;
     config.version = "test".into();
     config.observe = Box::new(move |remark| heard.lock().unwrap().push(remark.clone()));
     (config, remarks)

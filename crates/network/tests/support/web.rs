@@ -147,6 +147,8 @@ pub(crate) fn site(service: &str, port: u16, rules: &[(&str, &str)], backends: &
         service: service.parse().unwrap(),
         port,
         matches: rules.iter().map(rule).collect(),
+        secured: vec![],
+        certificates: vec![],
         backends: backends.to_vec(),
     }
 }
@@ -223,6 +225,7 @@ pub(crate) fn serving(numbers: &[u64]) -> Vec<Backend> {
         node: NodeId(1),
         address: address(*n),
         target: None,
+        told: false,
         serving: true,
     };
     numbers.iter().map(one).collect()

@@ -47,6 +47,7 @@ pub(crate) fn spec(replicas: u32) -> ServiceSpec {
         shares_with: Vec::new(),
         once: None,
         round_robin: false,
+        told: BTreeSet::new(),
         http: Vec::new(),
     }
 }
