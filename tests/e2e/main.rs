@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     let mut trials = calm(&shared);
     trials.extend(stormy(&shared));
     trials.push(shared.test("down_leaves_no_containers", basics::down_leaves_no_containers));
-    trials.push(shared.test("logs_hold_no_secret", quiet::no_secrets));
+    trials.push(shared.test("attack_19_logs_hold_no_secret", quiet::no_secrets));
     trials.push(shared.test("logs_hold_no_error_and_no_panic", quiet::no_errors));
     trials.push(shared.end("the_lab_is_removed"));
     let alone = engines::fault_18_engine_restarted_under_living_containers;
@@ -64,7 +64,7 @@ fn calm(shared: &Shared) -> Vec<Trial> {
         shared.test("run_talks_to_who_runs_it", running::run_talks_to_who_runs_it),
         shared.test("logs_are_calm", quiet::calm_logs),
         shared.test("a_release_drops_no_request", basics::a_release_drops_no_request),
-        shared.test("a_bad_release_goes_back", rollouts::a_bad_release_goes_back),
+        shared.test("fault_32_a_bad_release_goes_back", rollouts::a_bad_release_goes_back),
         shared.test("image_missing_is_refused", refusals::image_missing),
         shared.test("attack_13_host_access_is_refused", refusals::attack_13_host_access),
         shared
@@ -83,7 +83,10 @@ fn calm(shared: &Shared) -> Vec<Trial> {
         shared.test("constraints_follow_labels", waiting::constraints_follow_labels),
         shared.test("fault_32_crash_loop_backs_off", waiting::fault_32_crash_loop),
         shared.test("host_ports_spread_and_wait", waiting::host_ports),
-        shared.test("secrets_reach_containers_only", secrets::secrets_reach_containers_only),
+        shared.test(
+            "attack_19_secrets_reach_containers_only",
+            secrets::secrets_reach_containers_only,
+        ),
         shared.test("drain_and_activate", waiting::drain_and_activate),
         shared.test("pause_keeps_what_runs", waiting::pause_keeps_what_runs),
         shared.test("global_services_and_binds", waiting::global_services_and_binds),
@@ -92,7 +95,8 @@ fn calm(shared: &Shared) -> Vec<Trial> {
         shared.test("certificates_come_from_secrets", ingress::certificates_come_from_secrets),
         shared.test("the_unhealthy_are_replaced", waiting::the_unhealthy_are_replaced),
         shared.test("fault_34_foreign_process_on_a_port", waiting::fault_34_foreign_process),
-        shared.test("environment_and_metrics_stay_inside", quiet::environment_and_metrics),
+        shared
+            .test("attack_19_environment_and_metrics_stay_inside", quiet::environment_and_metrics),
         shared.test(
             "attack_02_no_or_foreign_certificate",
             trust::attack_02_no_or_foreign_certificate,
@@ -100,10 +104,12 @@ fn calm(shared: &Shared) -> Vec<Trial> {
         shared.test("attack_08_join_flood", trust::attack_08_join_flood),
         shared.test("attack_18_half_open_connections", trust::attack_18_half_open_connections),
         shared.test("contexts_reach_the_cluster", trust::contexts_reach_the_cluster),
-        shared.test("attack_05_wrong_tokens", joining::attack_05_wrong_tokens),
+        shared.test("attack_05_06_wrong_tokens", joining::attack_05_wrong_tokens),
         shared.test("names_in_use_are_refused", joining::names_in_use),
-        shared
-            .test("attack_01_worker_certificate_then_removed", trust::attack_01_worker_certificate),
+        shared.test(
+            "attack_01_03_04_worker_certificate_then_removed",
+            trust::attack_01_worker_certificate,
+        ),
         shared.test("a_fourth_manager_joins_and_leaves", joining::a_fourth_manager),
     ]
 }
@@ -123,10 +129,13 @@ fn stormy(shared: &Shared) -> Vec<Trial> {
         shared.test("attack_09_expired_certificate", trust::attack_09_expired_certificate),
         shared.test("a_short_cut_moves_nothing", hosts::a_short_cut_moves_nothing),
         shared.test("fault_11_flapping_link", hosts::fault_11_flapping_link),
-        shared.test("fault_13_follower_host_cut", hosts::fault_13_follower_host_cut),
+        shared.test("fault_13_14_15_follower_host_cut", hosts::fault_13_follower_host_cut),
         shared.test("fault_06_leader_host_cut", hosts::fault_06_leader_host_cut),
         shared.test("order_survives_the_leader", ordering::order_survives_the_leader),
-        shared.test("a_rollout_survives_the_leader", rollouts::a_rollout_survives_the_leader),
+        shared.test(
+            "fault_31_a_rollout_survives_the_leader",
+            rollouts::a_rollout_survives_the_leader,
+        ),
         shared.test("a_group_moves_together", ordering::a_group_moves_together),
         shared.test("pre_start_is_run_once", hooks::pre_start_is_run_once),
         shared.test("fault_07_deaf_leader", hosts::fault_07_deaf_leader),
@@ -141,7 +150,7 @@ fn stormy(shared: &Shared) -> Vec<Trial> {
         shared.test("rules_are_repaired", mesh::rules_are_repaired),
         shared.test("fault_18_engine_restarted", engines::fault_18_engine_restarted),
         shared.test("fault_19_engine_hangs", engines::fault_19_engine_hangs),
-        shared.test("quorum_is_guarded", joining::quorum_is_guarded),
+        shared.test("fault_29_quorum_is_guarded", joining::quorum_is_guarded),
         shared.test("fault_29_wiped_manager_is_replaced", joining::fault_29_wiped_manager),
         shared.test("fault_24_damaged_log_is_replaced", joining::fault_24_damaged_log),
         shared.test("fault_05_all_hosts_power_cycled", daemons::fault_05_all_hosts_power_cycled),

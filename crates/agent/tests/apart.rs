@@ -18,7 +18,7 @@ fn alone(tasks: Vec<model::Assignment>) -> Rig {
 }
 
 #[test]
-fn what_runs_is_adopted_and_nothing_else_happens() {
+fn fault_17_what_runs_is_adopted_and_nothing_else_happens() {
     let mut rig = alone(vec![up(task(1)), task(2), stopped(task(3))]);
     rig.observed(vec![running(1), running(9), container(2, Phase::Created)]);
     rig.pass_alone(60_000);
@@ -39,7 +39,7 @@ fn nothing_is_told_before_the_containers_are_known() {
 }
 
 #[test]
-fn nothing_is_created_or_removed_after_confirmation_ran_out() {
+fn fault_16_nothing_is_created_or_removed_after_confirmation_ran_out() {
     let mut rig = Rig::ready(vec![], vec![]);
     rig.pass_alone(2_001);
     assert!(!rig.agent.confirmed(rig.now));

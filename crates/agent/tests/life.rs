@@ -235,7 +235,7 @@ fn one_action_at_a_time_for_a_task() {
 }
 
 #[test]
-fn a_finished_task_has_no_live_container() {
+fn fault_15_a_finished_task_has_no_live_container() {
     let ended = in_state(failed("given up"), task(1));
     let mut rig = Rig::ready(vec![ended], vec![running(1)]);
     rig.done(Kind::Stop, exited(1, 0));

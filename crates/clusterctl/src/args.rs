@@ -496,7 +496,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_comes_from_one_place() {
+    fn attack_27_a_token_comes_from_one_place() {
         assert!(parse("join 10.0.0.1:7070").is_err());
         assert!(parse("join --token a --token-file b 10.0.0.1:7070").is_err());
         assert!(parse("join --token-file - 10.0.0.1:7070 10.0.0.2:7070").is_ok());

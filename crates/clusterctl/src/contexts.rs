@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_others_may_read_is_refused() {
+    fn attack_27_a_file_that_others_may_read_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let contexts = contexts(folder.path());
         let path = contexts.store("prod", &sample()).unwrap();
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn names_cannot_leave_the_folder() {
+    fn attack_12_names_of_contexts_cannot_leave_the_folder() {
         let folder = tempfile::tempdir().unwrap();
         let contexts = contexts(folder.path());
         for name in ["../x", "", ".hidden", "a/b", "local", "a\nb"] {

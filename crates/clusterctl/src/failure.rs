@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_says_cannot_move_the_cursor() {
+    fn attack_15_what_a_server_says_cannot_move_the_cursor() {
         let failure = Failure::from_status(&Status::not_found("no \x1b[2Jproject\nsecond line"));
         assert_eq!(failure.message, "no \\u{1b}[2Jproject\nsecond line");
     }

@@ -205,7 +205,7 @@ shop      running(3/4)   2          3         5m ago
     }
 
     #[test]
-    fn hostile_names_do_not_reach_the_terminal() {
+    fn attack_15_hostile_names_do_not_reach_the_terminal() {
         let hostile = replica("web\x1b[2J.1", "running", "running");
         assert!(!replicas(&[hostile]).contains('\x1b'));
         let line = event(&EventsReply { text: "a\x1b[2Jb\n".into(), ..EventsReply::default() });

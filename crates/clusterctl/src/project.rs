@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn files_beside_a_compose_file_do_not_lead_out_of_its_folder() {
+    fn attack_12_files_beside_a_compose_file_do_not_lead_out_of_its_folder() {
         let root = tempfile::tempdir().unwrap();
         let root = root.path().canonicalize().unwrap();
         let folder = root.join("project");

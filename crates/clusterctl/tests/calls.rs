@@ -122,7 +122,7 @@ fn nobody_there_is_said_with_what_to_do() {
 }
 
 #[test]
-fn hostile_names_do_not_reach_the_terminal() {
+fn attack_15_what_a_server_names_cannot_move_the_cursor() {
     let fake = Fake::new();
     fake.set(|s| s.nodes = vec![node("n\x1b[2J\u{202e}1")]);
     let ran = Place::with(&fake).run("nodes");

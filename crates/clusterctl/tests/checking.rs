@@ -81,7 +81,7 @@ fn a_mistake_is_shown_with_its_line_and_fails() {
 }
 
 #[test]
-fn what_hands_over_the_host_names_its_flag() {
+fn attack_13_what_hands_over_the_host_names_its_flag() {
     let place = Place::empty();
     place.write("compose.yaml", &FILE.replace("cap_drop: [ALL]", "privileged: true"));
     let ran = place.run("check");
@@ -155,7 +155,7 @@ fn check_within(place: &Place, kib: u32) -> (Option<i32>, String) {
 }
 
 #[test]
-fn hostile_files_need_little_memory() {
+fn attack_11_hostile_files_need_little_memory() {
     let level = |n: usize| {
         let inner = if n == 0 { "lol".to_owned() } else { format!("*a{}", n - 1) };
         format!("x-{n}: &a{n} [{}]\n", vec![inner; 10].join(", "))

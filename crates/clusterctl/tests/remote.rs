@@ -96,7 +96,7 @@ fn a_context_made_on_a_node_works_elsewhere() {
 }
 
 #[test]
-fn a_context_that_others_may_read_is_not_taken() {
+fn attack_27_a_context_that_others_may_read_is_not_taken() {
     let fake = Fake::new();
     let place = Place::with(&fake);
     certifying(&fake, authority(), vec!["127.0.0.1:1".into()]);

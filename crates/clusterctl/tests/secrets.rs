@@ -60,7 +60,7 @@ fn a_deploy_sends_what_secrets_hold_beside_the_document() {
 }
 
 #[test]
-fn no_secret_is_shown_whatever_is_asked() {
+fn attack_19_no_secret_is_shown_whatever_is_asked() {
     let fake = Fake::new();
     let place = place(&fake);
     for args in ["config", "config --json", "check", "check --json", "deploy --dry-run --json"] {

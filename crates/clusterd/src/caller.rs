@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn the_list_decides_and_not_the_certificate() {
+    fn attack_01_03_the_list_decides_and_not_the_certificate() {
         let roster = roster();
         let allowed = |caller: &Caller, right| roster.node(caller, right).is_ok();
         assert!(allowed(&node(1, "ours", Role::Manager), Right::Manager));
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn nodes_are_no_administrators() {
+    fn attack_01_nodes_are_no_administrators() {
         let roster = roster();
         let admin = |cluster: &str| {
             Caller::Certified(Peer::Admin {

@@ -287,7 +287,7 @@ mod tests {
     use tokio::io::AsyncReadExt;
 
     #[test]
-    fn one_source_cannot_hold_everything() {
+    fn attack_18_one_source_cannot_hold_everything() {
         let sources = Sources::default();
         let (a, b) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
         let held: Vec<_> = (0..2).map_while(|_| sources.enter(a, 2)).collect();
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn guests_are_few_and_leave_in_time() {
+    async fn attack_18_guests_are_few_and_leave_in_time() {
         let door = Door { slots: Arc::new(Semaphore::new(1)), sources: Sources::default() };
         let connection = |caller| {
             let (near, far) = tokio::io::duplex(64);

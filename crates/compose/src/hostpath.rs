@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_spelling_gets_around_the_list() {
+    fn attack_13_no_spelling_gets_around_the_list() {
         for path in [
             "/",
             "//",

@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form() {
+    fn attack_14_every_form_is_expanded_once() {
         for (text, expected) in [
             ("$A-${A}!", "one-one!"),
             ("$$A $${A}", "$A ${A}"),
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_malformed_or_missing_is_refused() {
+    fn attack_14_what_is_malformed_or_missing_is_refused() {
         for (text, part) in [
             ("${NO:?tell me}", "must be set: tell me"),
             ("${EMPTY:?}", "must be set"),

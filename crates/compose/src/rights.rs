@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_capability_is_known_by_any_spelling() {
+    fn attack_13_a_capability_is_known_by_any_spelling() {
         for text in ["NET_ADMIN", "net_admin", "CAP_NET_ADMIN", "cap_net_admin"] {
             assert_eq!(capability(text), Ok("NET_ADMIN".into()), "{text}");
         }

@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_line_is_split_without_a_shell() {
+    fn attack_15_a_command_line_is_split_without_a_shell() {
         let split = |s| split(s).map(|w| w.join("|"));
         assert_eq!(split("nginx -g 'daemon off;'"), Ok("nginx|-g|daemon off;".into()));
         assert_eq!(split(r#"sh -c "echo \"$HOME\" \n""#), Ok(r#"sh|-c|echo "$HOME" \n"#.into()));

@@ -42,7 +42,7 @@ fn refused(text: impl Into<Vec<u8>>) -> String {
 }
 
 #[test]
-fn aliases_that_explode_are_refused() {
+fn attack_11_aliases_that_explode_are_refused() {
     let mut laughs = "x-0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol]\n".to_owned();
     for i in 1..12 {
         let many = vec![format!("*a{}", i - 1); 9].join(", ");
@@ -67,7 +67,7 @@ fn services(n: usize, body: &str) -> String {
 }
 
 #[test]
-fn an_alias_inside_itself_is_refused() {
+fn attack_11_an_alias_inside_itself_is_refused() {
     for text in ["x: &a [*a]\n", "x: &a {b: *a}\n", "x: &a\n  <<: *a\n"] {
         let refused = refused(text);
         assert!(refused.contains("compose.yml:") && refused.contains("alias"), "{refused}");
@@ -75,7 +75,7 @@ fn an_alias_inside_itself_is_refused() {
 }
 
 #[test]
-fn deep_nesting_is_refused() {
+fn attack_11_deep_nesting_is_refused() {
     assert!(
         refused(format!("x: {}{}", "[".repeat(10_000), "]".repeat(10_000))).contains("levels deep")
     );
@@ -86,14 +86,14 @@ fn deep_nesting_is_refused() {
 }
 
 #[test]
-fn a_large_file_is_not_even_read() {
+fn attack_11_a_large_file_is_not_even_read() {
     assert!(refused(vec![b'a'; 100 << 20]).contains("the file has 100 MiB; at most 1 are read"));
     let line = b"- a\n".repeat(250_000);
     assert!(refused([b"x:\n".to_vec(), line].concat()).contains("more than 200000 values"));
 }
 
 #[test]
-fn too_many_services_are_refused() {
+fn attack_11_too_many_services_are_refused() {
     let text = format!("services:\n{}", services(20_000, "image: a"));
     assert!(refused(text).contains("20000 services; at most 1000"));
 }
@@ -106,7 +106,7 @@ fn a_thousand_services_are_fine() {
 }
 
 #[test]
-fn what_is_no_text_is_refused_at_its_place() {
+fn attack_11_what_is_no_text_is_refused_at_its_place() {
     assert_eq!(
         refused(b"a: 1\nb: \xff\n".to_vec()),
         "compose.yml:2:4: error: the file is not UTF-8 text"
@@ -150,7 +150,7 @@ fn long_lists_of_almost_the_same_cost_no_more_than_their_length() {
 }
 
 #[test]
-fn variables_that_grow_are_refused() {
+fn attack_14_variables_that_grow_are_refused() {
     let big: BTreeMap<String, String> = [("A".to_owned(), "x".repeat(1 << 20))].into();
     let text = format!(
         "services: {{web: {{image: nginx, command: [{}]}}}}",
@@ -167,7 +167,7 @@ fn variables_that_grow_are_refused() {
 }
 
 #[test]
-fn nothing_that_moves_a_terminal_comes_out() {
+fn attack_15_nothing_that_moves_a_terminal_comes_out() {
     let text = "services:\n  \"a\\e[31m\u{202e}\": {image: \"x\u{9b}31m\"} # \u{1b}[2J\u{202e}\n  \u{200b}b: {image: a}\n";
     let complaints = with(text.into(), BTreeMap::new()).expect_err("a refusal");
     let mut all = complaints.to_string();
@@ -179,7 +179,7 @@ fn nothing_that_moves_a_terminal_comes_out() {
 }
 
 #[test]
-fn messages_do_not_repeat_the_values_of_variables() {
+fn attack_19_messages_do_not_repeat_the_values_of_variables() {
     let text = "services:\n  web:\n    image: nginx\n    environment:\n      \"A B\": s3cret\n      C: [s3cret]\n      D: \"s3cret${\"\n";
     let all = refused(text);
     assert!(all.lines().count() >= 3 && !all.contains("s3cret"), "{all}");
@@ -249,7 +249,7 @@ fn values_are_counted_over_all_files() {
 }
 
 #[test]
-fn no_way_of_naming_a_file_leads_out() {
+fn attack_12_no_way_of_naming_a_file_leads_out() {
     let out = [
         "../../etc/shadow",
         "/etc/shadow",

@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_flipped_bit_is_noticed() {
+    fn fault_24_every_flipped_bit_is_noticed() {
         let sealed = seal(&("a value", 7_u64, Blob(Arc::from(&b"bytes"[..]))));
         assert!(open::<(String, u64, Blob)>(&sealed).is_ok());
         for at in 0..sealed.len() * 8 {
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_format_is_told_from_damage() {
+    fn fault_36_a_newer_format_is_told_from_damage() {
         let mut sealed = seal(&1_u8);
         sealed[0] = FORMAT + 1;
         assert!(matches!(verified(&sealed), Err(Unreadable::Newer(_))));

@@ -48,7 +48,7 @@ async fn fatal(log: &Log) -> Fatal {
 
 /// An entry of a newer build: whole, and not understood.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_entry_that_is_not_understood_stops_the_member_before_it_is_applied() {
+async fn fault_36_an_entry_that_is_not_understood_stops_the_member_before_it_is_applied() {
     let dir = TempDir::new().unwrap();
     let log = founded(dir.path()).await;
     let before = log.state();

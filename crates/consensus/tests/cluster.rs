@@ -32,7 +32,7 @@ async fn any_member_takes_a_write_and_serves_a_fresh_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_rest_goes_on_without_its_leader() {
+async fn fault_01_the_rest_goes_on_without_its_leader() {
     let mut cluster = Cluster::new().of(3).await;
     for _ in 0..3 {
         let old = cluster.leader().await;
@@ -57,7 +57,7 @@ async fn the_rest_goes_on_without_its_leader() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn calls_in_flight_are_answered_when_the_leader_goes() {
+async fn fault_01_calls_in_flight_are_answered_when_the_leader_goes() {
     let cluster = Cluster::new().of(3).await;
     let leader = cluster.leader().await;
     let follower = cluster.followers().await[0];
@@ -81,7 +81,7 @@ async fn calls_in_flight_are_answered_when_the_leader_goes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cut_off_leader_serves_no_stale_read_and_takes_no_write() {
+async fn fault_06_a_cut_off_leader_serves_no_stale_read_and_takes_no_write() {
     let cluster = Cluster::new().of(3).await;
     let old = cluster.leader().await;
     cluster.cut(old);
@@ -99,7 +99,7 @@ async fn a_cut_off_leader_serves_no_stale_read_and_takes_no_write() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_quorum_a_write_fails_and_says_so() {
+async fn fault_03_without_quorum_a_write_fails_and_says_so() {
     let mut cluster = Cluster::new().of(3).await;
     let followers = cluster.followers().await;
     let leader = cluster.leader().await;
@@ -122,7 +122,7 @@ async fn without_quorum_a_write_fails_and_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_isolated_member_disturbs_nobody_when_it_comes_back() {
+async fn fault_09_an_isolated_member_disturbs_nobody_when_it_comes_back() {
     let cluster = Cluster::new().of(3).await;
     let leader = cluster.leader().await;
     let isolated = cluster.followers().await[0];
@@ -149,7 +149,7 @@ async fn leadership_is_handed_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn members_become_what_is_wished() {
+async fn fault_29_members_become_what_is_wished() {
     let mut cluster = Cluster::new().of(1).await;
     let second = cluster.admit("node2").await;
     let third = cluster.admit("node3").await;
@@ -178,7 +178,7 @@ async fn members_become_what_is_wished() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_late_member_catches_up_through_a_snapshot() {
+async fn fault_30_a_late_member_catches_up_through_a_snapshot() {
     let mut cluster = Cluster::new();
     (cluster.snapshot_every, cluster.keep) = (50, 5);
     let mut cluster = cluster.of(3).await;
@@ -200,7 +200,7 @@ async fn a_late_member_catches_up_through_a_snapshot() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wiped_member_has_no_say_under_its_old_identity() {
+async fn fault_29_a_wiped_member_has_no_say_under_its_old_identity() {
     let mut cluster = Cluster::new().of(3).await;
     let wiped = cluster.followers().await[0];
     cluster.kill(wiped).await;
@@ -219,7 +219,7 @@ async fn a_wiped_member_has_no_say_under_its_old_identity() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_snapshot_beside_a_whole_log_is_fetched_again() {
+async fn fault_24_a_damaged_snapshot_beside_a_whole_log_is_fetched_again() {
     let mut cluster = Cluster::new();
     (cluster.snapshot_every, cluster.keep) = (50, 5);
     let mut cluster = cluster.of(3).await;
@@ -243,7 +243,7 @@ async fn a_damaged_snapshot_beside_a_whole_log_is_fetched_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_members_restarted_at_once_come_back() {
+async fn fault_05_all_members_restarted_at_once_come_back() {
     let mut cluster = Cluster::new().of(3).await;
     let ids: Vec<NodeId> = cluster.members.keys().copied().collect();
     let leader = cluster.leader().await;

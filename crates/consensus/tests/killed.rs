@@ -29,7 +29,7 @@ async fn writer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_acknowledged_survives_a_kill() {
+async fn fault_23_what_was_acknowledged_survives_a_kill() {
     let mut cluster = Cluster::new().of(1).await;
     let dir = cluster.folder(FOUNDER);
     cluster.kill(FOUNDER).await;

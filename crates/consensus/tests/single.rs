@@ -86,7 +86,7 @@ async fn an_interrupted_founding_is_begun_again() {
 /// Every byte of the file in turn would take long; a stride that is coprime to the page size meets all
 /// kinds of places.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flipped_byte_is_never_served() {
+async fn fault_24_a_flipped_byte_is_never_served() {
     let mut cluster = Cluster::new().of(1).await;
     for n in 0..200 {
         cluster.log(FOUNDER).propose(label("key", &format!("value-{n}")), None).await.unwrap();

@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn pressure_is_a_tenth_or_a_gigabyte() {
+    fn fault_22_pressure_is_a_tenth_or_a_gigabyte() {
         assert!(!pressure(20 << 30, 100 << 30));
         assert!(pressure(9 << 30, 100 << 30));
         assert!(pressure(ROOM - 1, 4 << 30));

@@ -265,7 +265,7 @@ async fn an_engine_that_is_not_there_does_not_answer() {
 }
 
 #[tokio::test]
-async fn an_engine_that_hangs_does_not_hang_us() {
+async fn fault_19_an_engine_that_hangs_does_not_hang_us() {
     let proxy = Proxy::new("hang", None);
     let engine = docker::Engine::open(&proxy.socket, model::ClusterId("none".into()));
     let container = agent::ContainerId("x".into());

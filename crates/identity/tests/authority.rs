@@ -32,7 +32,7 @@ fn pem(text: &str) -> Vec<u8> {
 type Wish = Box<dyn FnOnce(&mut CertificateParams)>;
 
 #[test]
-fn nothing_that_a_request_wishes_is_granted() {
+fn attack_07_nothing_that_a_request_wishes_is_granted() {
     let authority = authority();
     let foreign = format!("spiffe://{}/node/1/manager", authority.cluster());
     let wishes: [(&str, Wish); 4] = [
@@ -77,7 +77,7 @@ fn worker(authority: &Authority, id: u64) -> Peer {
 }
 
 #[test]
-fn weak_foreign_broken_and_huge_requests_are_refused() {
+fn attack_07_weak_foreign_broken_and_huge_requests_are_refused() {
     let authority = authority();
     let good = KeyRequest::generate().unwrap().csr_der;
     let flipped = |at: usize| {
@@ -111,7 +111,7 @@ fn weak_foreign_broken_and_huge_requests_are_refused() {
 
 /// The name of the signature's algorithm is not signed itself, so a change there may pass: for the same key.
 #[test]
-fn no_change_of_a_request_makes_another_key_pass() {
+fn attack_07_no_change_of_a_request_makes_another_key_pass() {
     let good = KeyRequest::generate().unwrap().csr_der;
     let digest = key_digest(&good).unwrap();
     let mut refused = 0;

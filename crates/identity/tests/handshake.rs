@@ -107,7 +107,7 @@ async fn only_tls_13_without_resumption_and_with_the_protocol_agreed() {
 }
 
 #[tokio::test]
-async fn another_clusters_certificate_is_refused_by_either_end() {
+async fn attack_02_another_clusters_certificate_is_refused_by_either_end() {
     let (ours, theirs) = (manager(&authority(), 1), manager(&authority(), 1));
     let (_, told) = refused(ours.server_config(), theirs.client_config(), 1).await;
     assert_eq!(told, "node 9 presented a certificate of another cluster");
@@ -128,7 +128,7 @@ async fn another_clusters_certificate_is_refused_by_either_end() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_does_not_count_today_is_refused_in_words() {
+async fn attack_09_a_certificate_that_does_not_count_today_is_refused_in_words() {
     let authority = authority();
     let good = manager(&authority, 1);
     let old = node_at(&authority, 2, Role::Manager, now() - 100 * DAY);
@@ -147,7 +147,7 @@ async fn a_certificate_that_does_not_count_today_is_refused_in_words() {
 }
 
 #[tokio::test]
-async fn a_clock_half_an_hour_behind_the_authoritys_is_forgiven() {
+async fn attack_09_a_clock_half_an_hour_behind_the_authoritys_is_forgiven() {
     let authority = authority();
     let ahead = node_at(&authority, 2, Role::Manager, now() + Duration::from_secs(1800));
     let good = manager(&authority, 1);
@@ -156,7 +156,7 @@ async fn a_clock_half_an_hour_behind_the_authoritys_is_forgiven() {
 }
 
 #[tokio::test]
-async fn without_a_certificate_one_may_join_and_nothing_else() {
+async fn attack_02_without_a_certificate_one_may_join_and_nothing_else() {
     let authority = authority();
     let one = manager(&authority, 1);
     let joiner = joiner_config(authority.digest()).unwrap();
@@ -170,7 +170,7 @@ async fn without_a_certificate_one_may_join_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_joiner_talks_to_a_manager_of_the_tokens_cluster_and_to_nobody_else() {
+async fn attack_06_a_joiner_talks_to_a_manager_of_the_tokens_cluster_and_to_nobody_else() {
     let (ours, theirs) = (authority(), authority());
     let joiner = joiner_config(ours.digest()).unwrap();
 

@@ -20,7 +20,7 @@ fn a_token_survives_being_written_and_read() {
 }
 
 #[test]
-fn one_wrong_character_is_an_error_that_repeats_nothing() {
+fn attack_05_one_wrong_character_is_an_error_that_repeats_nothing() {
     let text = token(Role::Worker).to_string();
     let secret = text.split('-').nth(4).unwrap();
     for at in 0..text.len() {
@@ -50,7 +50,7 @@ fn a_token_matches_its_own_digest_only() {
 }
 
 #[test]
-fn a_workers_secret_is_worth_nothing_as_a_managers() {
+fn attack_05_a_workers_secret_is_worth_nothing_as_a_managers() {
     let worker = token(Role::Worker);
     let text = worker.to_string().replace("-w-", "-m-");
     let (body, _) = text.rsplit_once('-').unwrap();
@@ -105,7 +105,7 @@ fn a_cluster_key_that_is_none_is_refused() {
 }
 
 #[test]
-fn debug_output_shows_no_secret() {
+fn attack_19_debug_output_shows_no_secret() {
     let (key, token) = (ClusterKey::generate(), token(Role::Manager));
     let secret = token.to_string().split('-').nth(4).unwrap().to_owned();
     let shown = format!("{key:?} {:?} {token:?}", Sealer::new(&key));

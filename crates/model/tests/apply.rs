@@ -116,7 +116,7 @@ fn nobody_is_replaced_under_another_role_or_at_the_cost_of_the_quorum() {
 }
 
 #[test]
-fn a_lying_node_is_clamped_and_speaks_of_its_own_tasks_only() {
+fn attack_04_25_a_lying_node_is_clamped_and_speaks_of_its_own_tasks_only() {
     let mut log = Log::founded();
     log.apply(Command::Join(join("n2", Role::Worker)));
     let facts =
@@ -136,7 +136,7 @@ fn a_lying_node_is_clamped_and_speaks_of_its_own_tasks_only() {
 }
 
 #[test]
-fn a_lying_node_takes_no_more_than_it_has_and_fills_no_memory() {
+fn attack_25_a_lying_node_takes_no_more_than_it_has_and_fills_no_memory() {
     let mut log = Log::founded();
     let busy_ports = (1..=u16::MAX).collect();
     let facts = Facts { busy_ports, ..common::facts() };
@@ -156,7 +156,7 @@ fn a_lying_node_takes_no_more_than_it_has_and_fills_no_memory() {
 }
 
 #[test]
-fn the_level_never_falls_and_who_does_not_understand_it_stays_out() {
+fn fault_36_the_level_never_falls_and_who_does_not_understand_it_stays_out() {
     let mut log = Log::founded();
     log.apply(Command::Join(join("n2", Role::Worker)));
     let at = |level| Facts { level, ..common::facts() };
@@ -247,7 +247,7 @@ fn a_change_whose_ground_moved_is_dropped_alone() {
 }
 
 #[test]
-fn a_repeated_request_happens_once_and_an_old_one_is_refused() {
+fn fault_01_a_repeated_request_happens_once_and_an_old_one_is_refused() {
     let mut log = Log::founded();
     log.apply(deploy("shop", &[("web", service())]));
     let request = RequestId { stamp: log.state.now, high: 1, low: 2 };
@@ -265,7 +265,7 @@ fn a_repeated_request_happens_once_and_an_old_one_is_refused() {
 }
 
 #[test]
-fn a_request_stamped_by_a_clock_that_was_ahead_happens_once_until_it_is_refused() {
+fn fault_27_a_request_stamped_by_a_clock_that_was_ahead_happens_once_until_it_is_refused() {
     let mut log = Log::founded();
     log.apply(deploy("shop", &[("web", service())]));
     let scale = |count| {
@@ -298,7 +298,7 @@ fn a_request_stamped_by_a_clock_that_was_ahead_happens_once_until_it_is_refused(
 }
 
 #[test]
-fn of_two_admins_who_saw_the_same_generation_one_wins() {
+fn attack_26_of_two_admins_who_saw_the_same_generation_one_wins() {
     let mut log = Log::founded();
     log.apply(deploy("shop", &[("web", service())]));
     let deploy = |seen| {
@@ -340,7 +340,7 @@ fn a_deploy_says_what_it_scaled_and_keeps_a_scale_the_file_does_not_speak_of() {
 }
 
 #[test]
-fn a_port_belongs_to_one_service() {
+fn attack_21_a_port_belongs_to_one_service() {
     let mut log = Log::founded();
     let with = |port| ServiceSpec { ports: vec![published(port)], ..service() };
     log.apply(deploy("shop", &[("web", with(8080))]));
@@ -380,7 +380,7 @@ fn a_service_that_left_the_file_is_dropped_after_its_last_task() {
 }
 
 #[test]
-fn removing_a_node_never_loses_the_quorum() {
+fn fault_29_removing_a_node_never_loses_the_quorum() {
     let mut log = Log::founded();
     for name in ["n2", "n3"] {
         log.apply(Command::Join(join(name, Role::Manager)));
@@ -419,7 +419,7 @@ fn the_only_voter_is_told_how_to_leave() {
 }
 
 #[test]
-fn flaps_lengthen_the_wait_and_calm_forgets_them() {
+fn fault_11_flaps_lengthen_the_wait_and_calm_forgets_them() {
     let mut log = Log::founded();
     log.apply(Command::Join(join("n2", Role::Worker)));
     let (steady, most) = (Timers::LAN.steady, Timers::LAN.steady_max);

@@ -188,7 +188,7 @@ fn one_that_no_project_owns_stays_until_it_is_removed_which_its_users_forbid() {
 }
 
 #[test]
-fn a_node_is_handed_only_what_its_own_tasks_use() {
+fn attack_04_a_node_is_handed_only_what_its_own_tasks_use() {
     let mut log = Log::founded();
     log.apply(Command::Join(join("n2", Role::Worker)));
     log.apply(deploying(with("1", None), &[("1", 5)]));
@@ -203,7 +203,7 @@ fn a_node_is_handed_only_what_its_own_tasks_use() {
 }
 
 #[test]
-fn contents_are_never_shown() {
+fn attack_19_contents_are_never_shown() {
     let bytes: Vec<u8> = b"hunter2".to_vec();
     let content = Content { bytes: Bytes(bytes.into()), size: 7 };
     assert_eq!(format!("{content:?}"), "Content(7 bytes)");

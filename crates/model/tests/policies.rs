@@ -39,7 +39,7 @@ fn granted(log: &Log) -> BTreeSet<Permit> {
 }
 
 #[test]
-fn what_was_not_granted_is_refused_with_the_command_that_grants_it() {
+fn attack_13_what_was_not_granted_is_refused_with_the_command_that_grants_it() {
     let mut log = Log::founded();
     set(&mut log, &[Power::Pid], &[]);
     let asked = [Power::Pid, Power::Privileged, Power::Devices];

@@ -44,7 +44,7 @@ async fn a_fed_edge_serves_and_says_how_it_is() {
 }
 
 #[tokio::test]
-async fn the_edge_outlives_the_daemon_and_the_next_daemon_adopts_it() {
+async fn fault_17_the_edge_outlives_the_daemon_and_the_next_daemon_adopts_it() {
     let (port, target) = (free_port(), free_port());
     let _replicas = [Replica::start(1, target), Replica::start(2, target)];
     let (edge, folder) = edge().await;
@@ -230,7 +230,7 @@ async fn words_of_a_newer_daemon_are_passed_over() {
 }
 
 #[tokio::test]
-async fn a_message_past_the_limit_ends_the_conversation() {
+async fn attack_16_a_message_past_the_limit_ends_the_conversation() {
     let (_edge, folder) = edge().await;
     let mut daemon = UnixStream::connect(folder.path().join("edge.sock")).await.unwrap();
     daemon.write_u32(u32::MAX).await.unwrap();

@@ -61,7 +61,7 @@ async fn host_and_path_say_whose_a_request_is() {
 }
 
 #[tokio::test]
-async fn a_replica_hears_of_the_client_what_the_edge_saw() {
+async fn attack_24_a_replica_hears_of_the_client_what_the_edge_saw() {
     let target = free_port();
     let replica = Web::start(1, target);
     let (_edge, port, _folder) = edge_of(target, &serving(&[1])).await;
@@ -256,7 +256,7 @@ async fn a_websocket_is_carried() {
 }
 
 #[tokio::test]
-async fn no_other_upgrade_is_passed_on() {
+async fn attack_24_no_other_upgrade_is_passed_on() {
     let target = free_port();
     let replica = Web::start(1, target);
     let (_edge, port, _folder) = edge_of(target, &serving(&[1])).await;

@@ -211,7 +211,7 @@ async fn outcome(port: u16, bytes: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn what_is_malformed_ends_its_stream_or_connection() {
+async fn attack_24_what_is_malformed_ends_its_stream_or_connection() {
     let target = free_port();
     let replica = Web::start(1, target);
     let (_edge, port, _folder) = edge_of(target, &serving(&[1])).await;

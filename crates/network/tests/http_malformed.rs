@@ -129,7 +129,7 @@ const MALFORMED: &[Case] = &[
 ];
 
 #[tokio::test]
-async fn what_is_malformed_is_refused_and_the_connection_ends() {
+async fn attack_24_what_is_malformed_is_refused_and_the_connection_ends() {
     let target = free_port();
     let replica = Web::start(1, target);
     let (_edge, port, _folder) = edge_of(target, &serving(&[1])).await;
@@ -149,7 +149,7 @@ async fn what_is_malformed_is_refused_and_the_connection_ends() {
 }
 
 #[tokio::test]
-async fn a_length_beside_a_coding_does_not_count_and_ends_the_connection() {
+async fn attack_24_a_length_beside_a_coding_does_not_count_and_ends_the_connection() {
     let target = free_port();
     let replica = Web::start(1, target);
     let (_edge, port, _folder) = edge_of(target, &serving(&[1])).await;
@@ -194,7 +194,7 @@ async fn equal_lengths_are_one_and_the_absolute_form_names_the_host() {
 }
 
 #[tokio::test]
-async fn heads_that_are_too_large_are_refused() {
+async fn attack_24_heads_that_are_too_large_are_refused() {
     let target = free_port();
     let replica = Web::start(1, target);
     let (_edge, port, _folder) = edge_of(target, &serving(&[1])).await;
@@ -221,7 +221,7 @@ async fn raw_or_reset(port: u16, bytes: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn slow_heads_and_bodies_and_idle_connections_are_ended() {
+async fn attack_18_slow_heads_and_bodies_and_idle_connections_are_ended() {
     let target = free_port();
     let _replica = Web::start(1, target);
     let (edge, port, _folder) = edge_with(|config| {

@@ -218,7 +218,7 @@ async fn ports_open_and_close_with_the_picture_and_connections_stay() {
 }
 
 #[tokio::test]
-async fn a_port_that_a_foreign_process_holds_is_reported_and_taken_when_free() {
+async fn fault_34_a_port_that_a_foreign_process_holds_is_reported_and_taken_when_free() {
     let (port, other, target) = (free_port(), free_port(), free_port());
     let foreign = std::net::TcpListener::bind(("0.0.0.0", port)).unwrap();
     let _replica = Replica::start(1, target);

@@ -143,7 +143,7 @@ fn names_stand_for_what_serves() {
 }
 
 #[test]
-fn each_caller_sees_its_own_network_only() {
+fn attack_23_each_caller_sees_its_own_network_only() {
     assert_eq!(lookup([10, 128, 4, 2], "web"), addresses(&[[10, 176, 0, 3]]));
     assert_eq!(lookup([10, 128, 4, 2], "db"), Answer::Elsewhere);
     let names = Names::new(&two_projects(), NodeId(1));

@@ -317,7 +317,7 @@ async fn an_edge_that_has_not_heard_of_a_replica_yet_waits_for_its_picture() {
 }
 
 #[tokio::test]
-async fn a_removed_node_loses_its_connections_and_gets_no_new_ones() {
+async fn attack_03_a_removed_node_loses_its_connections_and_gets_no_new_ones() {
     let pair = Pair::plain().await;
     let _replica = Replica::start(1, pair.target);
     pair.serve(1, &[(1, true)]);
@@ -396,7 +396,7 @@ async fn strangers_are_dropped() {
 }
 
 #[tokio::test]
-async fn one_address_cannot_keep_all_handshakes_to_itself() {
+async fn attack_18_one_address_cannot_keep_all_handshakes_to_itself() {
     let pair = Pair::plain().await;
     pair.serve(1, &[]);
     let mut silent = Vec::new();
@@ -411,7 +411,7 @@ async fn one_address_cannot_keep_all_handshakes_to_itself() {
 }
 
 #[tokio::test]
-async fn a_foreign_authority_is_refused() {
+async fn attack_02_a_foreign_authority_is_refused() {
     let (ours, foreign) = (Authority::new(cluster()), Authority::new(cluster()));
     let pair = Pair::start(foreign.tls(1), ours.tls(2)).await;
     let _replica = Replica::start(1, pair.target);

@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_source_that_guesses_is_not_listened_to_and_others_are() {
+    async fn attack_08_a_source_that_guesses_is_not_listened_to_and_others_are() {
         let guesses = Guesses::default();
         let [guesser, other] = [1, 2].map(|n| Some(IpAddr::from([10, 0, 0, n])));
         let start = Time(1_000);

@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_has_a_limit() {
+    fn attack_08_what_is_remembered_has_a_limit() {
         let limiter = Limiter::new(EVERY, SECOND);
         assert!((0..REMEMBERED).all(|key| limiter.takes(key, START)));
         assert!(!limiter.takes(REMEMBERED, START), "no room for one more");

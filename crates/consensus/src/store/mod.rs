@@ -5,6 +5,8 @@ pub(crate) mod disk;
 #[cfg(test)]
 mod power_loss;
 #[cfg(test)]
+mod refusing;
+#[cfg(test)]
 mod tests;
 pub(crate) mod writer;
 

@@ -109,7 +109,7 @@ impl StorageBackend for Backend {
 /// First index, next index, and the term voted in.
 type Held = (u64, u64, u64);
 
-fn put(index: u64) -> Change {
+pub(super) fn put(index: u64) -> Change {
     let holds = Holds::Command(crate::encoding::Blob(vec![index as u8; 700].into()));
     Change::Put(index, seal(&EntryRecord { id: LogIdRecord { term: 1, index }, holds }))
 }
@@ -144,7 +144,7 @@ fn held(disk: &Disk) -> Held {
 }
 
 #[test]
-fn nothing_acknowledged_is_lost_with_the_power() {
+fn fault_23_nothing_acknowledged_is_lost_with_the_power() {
     let (mut losses, mut written) = (0, 0);
     for seed in 0..40 {
         let mut random = Random(seed);

@@ -184,6 +184,7 @@ impl Raft for Service {
         request: Request<Streaming<SnapshotPiece>>,
     ) -> Result<Response<Sealed>, Status> {
         let (_, extensions, mut pieces) = request.into_parts();
+        (self.check)(&extensions)?;
         let head = pieces.message().await?.and_then(|p| p.envelope);
         let envelope =
             head.ok_or_else(|| Status::invalid_argument("the first piece has no envelope"))?;

@@ -11,7 +11,7 @@ const THREE: [model::Role; 4] = [Manager, Manager, Manager, Worker];
 /// A node that dies at `10_000` is ready, suspect and lost at the times that the timers say, give or
 /// take a beat of a witness.
 #[test]
-fn a_dead_node_is_suspect_then_lost() {
+fn fault_13_a_dead_node_is_suspect_then_lost() {
     let mut world = World::leading(&THREE);
     world.dies(4);
     world.run(11_900);
@@ -37,7 +37,7 @@ fn a_short_silence_is_nothing() {
 }
 
 #[test]
-fn a_returning_node_is_ready_at_once_and_the_flap_is_counted() {
+fn fault_11_a_returning_node_is_ready_at_once_and_the_flap_is_counted() {
     let mut world = World::leading(&THREE);
     world.dies(4);
     world.run(15_000);
@@ -56,7 +56,7 @@ fn a_returning_node_is_ready_at_once_and_the_flap_is_counted() {
 /// Node 4 is heard by manager 2 but not by the leader, and not by manager 3 either: a link is broken,
 /// told once, and the node stays in service.
 #[test]
-fn a_broken_link_is_told_and_costs_nothing() {
+fn fault_08_a_broken_link_is_told_and_costs_nothing() {
     let mut world = World::leading(&THREE);
     world.cut.insert(4, world.now);
     world.deaf.insert((3, 4), world.now);
@@ -90,7 +90,7 @@ fn leadership_goes_to_a_voter_that_hears_all() {
 }
 
 #[test]
-fn an_isolated_leader_judges_nobody() {
+fn fault_06_an_isolated_leader_judges_nobody() {
     let mut world = World::leading(&THREE);
     for n in 2..=4 {
         world.cut.insert(n, world.now);
@@ -136,7 +136,7 @@ fn a_single_manager_judges_alone() {
 /// Silence during an own stall proves nothing: after it, a dead node needs the whole time again, and
 /// living ones are not touched.
 #[test]
-fn an_own_stall_proves_nothing() {
+fn fault_10_an_own_stall_proves_nothing() {
     let mut world = World::leading(&[Manager, Worker, Worker]);
     let before = world.state.index;
     world.dies(3);

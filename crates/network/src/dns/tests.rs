@@ -94,7 +94,7 @@ fn replicas_take_turns_at_coming_first() {
 }
 
 #[test]
-fn what_is_no_question_is_not_answered() {
+fn attack_23_what_is_no_question_is_not_answered() {
     for bytes in [&[][..], &[0; 11], &[0xff; 512]] {
         assert!(matches!(judge(&names(1), CALLER, bytes, 0), Verdict::Ignore), "{bytes:?}");
     }

@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_concerns_one_connection_or_is_forged_goes_no_further() {
+    fn attack_24_what_concerns_one_connection_or_is_forged_goes_no_further() {
         let (host, id) = (HeaderValue::from_static("shop.example"), HeaderValue::from_static("7"));
         let mut sent = headers(&[
             ("connection", "close, x-mine , keep-alive"),

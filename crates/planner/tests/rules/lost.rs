@@ -16,7 +16,7 @@ fn a_suspect_node_moves_nothing_and_gets_nothing() {
 }
 
 #[test]
-fn a_lost_node_is_replaced_at_once_and_its_task_may_come_back() {
+fn fault_13_a_lost_node_is_replaced_at_once_and_its_task_may_come_back() {
     let mut w = World::new(3);
     w.deploy("web", spec(3));
     w.settle();
@@ -31,7 +31,7 @@ fn a_lost_node_is_replaced_at_once_and_its_task_may_come_back() {
 }
 
 #[test]
-fn back_after_replacement_the_longest_healthy_wins_once_it_is_believed() {
+fn fault_15_back_after_replacement_the_longest_healthy_wins_once_it_is_believed() {
     let mut w = World::new(3);
     w.deploy("web", spec(3));
     w.run(secs(10));
@@ -92,7 +92,7 @@ fn back_before_replacement_nothing_moves() {
 }
 
 #[test]
-fn data_is_never_started_elsewhere() {
+fn fault_14_data_is_never_started_elsewhere() {
     let mut w = World::new(3);
     w.deploy("db", with_volume(spec(1), "data"));
     w.settle();
@@ -109,7 +109,7 @@ fn data_is_never_started_elsewhere() {
 }
 
 #[test]
-fn an_announced_stop_moves_nothing_and_gets_nothing() {
+fn fault_17_an_announced_stop_moves_nothing_and_gets_nothing() {
     let mut w = World::new(3);
     w.deploy("web", spec(3));
     w.settle();
@@ -202,7 +202,7 @@ fn pausing_keeps_what_there_is() {
 }
 
 #[test]
-fn an_engine_out_for_long_loses_what_holds_no_data() {
+fn fault_19_an_engine_out_for_long_loses_what_holds_no_data() {
     let mut w = World::new(3);
     w.deploy("web", spec(3));
     w.deploy("db", with_volume(spec(1), "data"));

@@ -129,7 +129,7 @@ fn a_monitored_copy_is_watched_for_as_long_as_the_file_says() {
 }
 
 #[test]
-fn a_bad_release_goes_back_by_itself_and_never_serves_less() {
+fn fault_32_a_bad_release_goes_back_by_itself_and_never_serves_less() {
     let mut w = changing(old(3), new(3));
     let mut fewest = usize::MAX;
     run_bad(&mut w, secs(60), |w| {

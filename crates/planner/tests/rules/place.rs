@@ -100,7 +100,7 @@ fn without_reservations_what_is_really_left_counts_and_copies_do_not_pile_up() {
 }
 
 #[test]
-fn host_ports_and_the_most_per_node() {
+fn fault_34_host_ports_and_the_most_per_node() {
     let mut w = World::new(4);
     w.refresh(2, |f| {
         f.busy_ports.insert(9000);
@@ -213,7 +213,7 @@ fn those_that_do_not_fit_together_are_placed_apart() {
 }
 
 #[test]
-fn nodes_that_take_nothing_say_why() {
+fn fault_22_nodes_that_take_nothing_say_why() {
     let mut w = World::new(4);
     w.refresh(1, |f| f.disk_pressure = true);
     w.refresh(2, |f| f.engine_ready = false);

@@ -23,7 +23,7 @@ fn crash(w: &mut World, code: i64) -> Duration {
 }
 
 #[test]
-fn the_wait_doubles_to_five_minutes_and_is_forgotten_after_a_stable_run() {
+fn fault_32_the_wait_doubles_to_five_minutes_and_is_forgotten_after_a_stable_run() {
     let mut w = World::new(1);
     w.deploy("web", spec(1));
     w.settle();

@@ -98,6 +98,8 @@ pub(crate) struct World {
     pub(crate) mute: Vec<NodeId>,
     deployed: BTreeMap<String, BTreeMap<ServiceName, Arc<ServiceSpec>>>,
     volumes: Vec<VolumeName>,
+    /// Wall clock of whoever leads.
+    pub(crate) wall: WallTime,
 }
 
 impl World {
@@ -116,6 +118,7 @@ impl World {
             mute: Vec::new(),
             deployed: BTreeMap::new(),
             volumes: vec!["data".parse().unwrap()],
+            wall: WallTime::default(),
         };
         world.apply(Command::Found(Found {
             cluster: ClusterId("c".into()),
@@ -140,7 +143,7 @@ impl World {
     }
 
     pub(crate) fn apply(&mut self, command: Command) -> Outcome {
-        let entry = Entry { at: self.now, wall: WallTime::default(), request: None, command };
+        let entry = Entry { at: self.now, wall: self.wall, request: None, command };
         self.state.apply(self.state.index + 1, &entry)
     }
 
