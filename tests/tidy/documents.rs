@@ -6,7 +6,8 @@ use model::limits;
 use std::collections::BTreeSet;
 
 /// Documents whose paths are looked at.
-const DOCUMENTS: [&str; 3] = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"];
+const DOCUMENTS: [&str; 5] =
+    ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "docs/faults.md"];
 /// Beginnings of paths that are ours.
 const OURS: [&str; 7] =
     ["crates/", "proto/", "tests/", "benches/", "cluster-config/", "packaging/", ".ci/"];

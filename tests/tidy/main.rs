@@ -5,6 +5,7 @@
 
 mod documents;
 mod floors;
+mod numbered;
 mod sources;
 mod tree;
 
@@ -117,9 +118,28 @@ fn every_example_is_used_and_has_only_keys_that_exist() {
 #[test]
 fn documents_are_short_enough_to_be_read() {
     let tree = Tree::read();
-    let limits = [("README.md", 250), ("ARCHITECTURE.md", 220), ("CONTRIBUTING.md", 90)];
+    let limits = [
+        ("README.md", 250),
+        ("ARCHITECTURE.md", 220),
+        ("CONTRIBUTING.md", 90),
+        ("SECURITY.md", 90),
+        (numbered::PAGE, 100),
+    ];
     none(&documents::lengths(&tree, &limits));
     none(&documents::checklists(tree.text("CONTRIBUTING.md")));
+}
+
+#[test]
+fn faults_and_attacks_have_tests_or_reasons() {
+    let tree = Tree::read();
+    let (page, tests) = (tree.text(numbered::PAGE), numbered::tests(&tree));
+    let mut complaints = Vec::new();
+    for list in &numbered::LISTS {
+        let (rows, carried) = (numbered::rows(page, list), numbered::carried(&tests, list));
+        println!("{}\n", numbered::table(&rows, &carried, list));
+        complaints.extend(numbered::check(&rows, &carried, list));
+    }
+    none(&complaints);
 }
 
 fn tree_readme(tree: &Tree) -> &str {

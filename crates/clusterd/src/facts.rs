@@ -40,7 +40,7 @@ pub(crate) async fn gather(
         view_index: 0,
         shared_ports: [config.ingress.http, config.ingress.https]
             .iter()
-            .map(|at| at.port())
+            .map(std::net::SocketAddr::port)
             .collect(),
     }
 }

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Who this node is.
@@ -184,6 +184,8 @@ pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<()> 
             .truncate(true)
             .mode(mode)
             .open(&temporary)?;
+        // Whatever the process's mask takes away; the table above is what holds.
+        file.set_permissions(fs::Permissions::from_mode(mode))?;
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&temporary, path)?;
@@ -195,7 +197,6 @@ pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<()> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn what_is_written_is_read_and_private() {

@@ -64,6 +64,8 @@ enum Mode {
 }
 
 fn main() -> ExitCode {
+    // Nobody else's unless a file says so: the sockets too, from the moment they are bound.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let arguments = Arguments::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let ended = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
