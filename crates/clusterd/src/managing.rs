@@ -3,6 +3,7 @@
 
 use crate::clock;
 use crate::serve::members::Limits;
+use crate::serve::refusal;
 use crate::tasks::Tasks;
 use api::v1;
 use consensus::{Log, ProposeError, RaftService};
@@ -107,12 +108,15 @@ impl Managing {
         self.manager.lock().expect("no panic while held").links(clock::now())
     }
 
-    /// Appends a command to the log, wherever the leader is.
+    /// Appends a command to the log, wherever the leader is, unless some node would not understand it.
     pub(crate) async fn propose(
         &self,
         command: Command,
         request: Option<RequestId>,
     ) -> Result<(u64, Outcome), Status> {
+        if let Some(why) = self.log.state().not_understood(&command) {
+            return Err(refusal(&why));
+        }
         self.log.propose(command, request).await.map_err(|e| status(&e))
     }
 

@@ -11,6 +11,7 @@ mod command;
 mod content;
 mod engine;
 mod event;
+mod features;
 mod hooks;
 mod http;
 mod ids;

@@ -153,6 +153,15 @@ pub enum Refusal {
         /// Its role.
         is: Role,
     },
+    /// Some nodes' builds would not understand the command. Never in the log: it is not proposed.
+    NotUnderstood {
+        /// Those nodes.
+        nodes: Vec<NodeName>,
+        /// The cluster's feature level.
+        level: u32,
+        /// The least level of builds that understand it.
+        needed: u32,
+    },
     /// The node's build is too old for what the log may hold.
     LevelTooLow {
         /// Feature level that it understands.
@@ -235,6 +244,7 @@ impl fmt::Display for Refusal {
                 "node {name} is a {is}; join with the {is} token to replace it, or under another name"
             ),
             Self::LevelTooLow { level, needed } => too_old(f, *level, *needed),
+            Self::NotUnderstood { nodes, level, needed } => mixed(f, nodes, *level, *needed),
         }
     }
 }
@@ -277,6 +287,15 @@ fn too_old(f: &mut fmt::Formatter<'_>, level: u32, needed: u32) -> fmt::Result {
     write!(
         f,
         "this host's release is too old for the cluster (level {level}, the cluster is at {needed}); upgrade it first"
+    )
+}
+
+fn mixed(f: &mut fmt::Formatter<'_>, nodes: &[NodeName], level: u32, needed: u32) -> fmt::Result {
+    let named = nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let which = if named.is_empty() { "some nodes".to_owned() } else { named };
+    write!(
+        f,
+        "the release that {which} run does not understand this (the cluster is at level {level}, this needs {needed}); upgrade every host first"
     )
 }
 

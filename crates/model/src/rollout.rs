@@ -3,7 +3,7 @@
 //!
 //! Which slots have had their turn, and since when a new copy is watched, follows from the tasks themselves.
 
-use crate::{Port, Service, Slot, State, UpdatePolicy};
+use crate::{Port, Service, Slot, State, Time, UpdatePolicy};
 use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -13,6 +13,9 @@ use std::fmt;
 pub struct Rollout {
     /// Log index of the entry that changed its phase last. Changes of the planner rest on it.
     pub moved: u64,
+    /// Cluster time of that entry. From then on at the earliest it can be said to stand still.
+    #[serde(default)]
+    pub since: Time,
     /// How far it is.
     pub phase: Phase,
     /// What it goes back to when it fails; its spec is kept.
@@ -96,10 +99,11 @@ pub enum RolloutWish {
 }
 
 impl Rollout {
-    /// One that begins with the entry at `index`.
-    pub(crate) fn new(index: u64, earlier: Option<Earlier>, back: Option<Back>) -> Self {
+    /// One that begins with the entry at `index`, applied at `at`.
+    pub(crate) fn new(index: u64, at: Time, earlier: Option<Earlier>, back: Option<Back>) -> Self {
         Self {
             moved: index,
+            since: at,
             phase: Phase::Running,
             earlier,
             back,

@@ -164,17 +164,18 @@ fn fault_36_the_level_never_falls_and_who_does_not_understand_it_stays_out() {
         let (node, facts) = (NodeId(node), at(level));
         Command::Refresh(Refresh { node, facts, address: None, away: None })
     };
-    log.apply(say(1, 3));
-    assert_eq!(log.state.level, 1, "what all understand");
-    log.apply(say(2, 2));
-    assert_eq!(log.state.level, 2);
+    let now = limits::LEVEL;
+    log.apply(say(1, now + 2));
+    assert_eq!(log.state.level, now, "what all understand");
+    log.apply(say(2, now + 1));
+    assert_eq!(log.state.level, now + 1);
     log.apply(say(2, 0));
-    assert_eq!(log.state.level, 2, "entries of level 2 may be in the log");
+    assert_eq!(log.state.level, now + 1, "entries of that level may be in the log");
     let old = Command::Join(join("n3", Role::Worker));
     let why = refused(log.apply(old));
-    assert_eq!(why, Refusal::LevelTooLow { level: 1, needed: 2 });
+    assert_eq!(why, Refusal::LevelTooLow { level: now, needed: now + 1 });
     assert!(why.to_string().contains("upgrade"), "{why}");
-    let new = Command::Join(Join { facts: at(2), ..join("n3", Role::Worker) });
+    let new = Command::Join(Join { facts: at(now + 1), ..join("n3", Role::Worker) });
     assert!(matches!(log.apply(new), Outcome::Joined { .. }));
 }
 

@@ -93,6 +93,11 @@ impl Stands {
         self.coming.insert(group);
     }
 
+    /// Whether a service gets a copy, has one that starts, or waits for one that does.
+    pub(crate) fn comes_by_itself(&mut self, t: &Tables<'_>, group: usize) -> bool {
+        self.of(t, group).coming
+    }
+
     fn of(&mut self, t: &Tables<'_>, group: usize) -> Stand {
         let stand = self.by_group.entry(group).or_insert_with(|| Stand::new(t, &t.groups[group]));
         Stand { coming: stand.coming || self.coming.contains(&group), ..*stand }

@@ -2,6 +2,7 @@
 //! placed. Decides nothing.
 
 use crate::depends::Stands;
+use crate::standstill::Still;
 use crate::{Plan, Reason, Waiting};
 use model::{Cause, Change, ServiceId, Slot, TaskId, Time};
 use std::collections::BTreeSet;
@@ -55,6 +56,8 @@ pub(crate) struct Draft {
     wake_at: Option<Time>,
     pub(crate) openings: Vec<Opening>,
     pub(crate) deferred: Vec<Deferred>,
+    /// Roll-outs of which nothing moves.
+    pub(crate) still: Vec<Still>,
     /// How services stand for those that depend on them.
     pub(crate) stands: Stands,
 }
@@ -70,6 +73,7 @@ impl Draft {
             wake_at: None,
             openings: Vec::new(),
             deferred: Vec::new(),
+            still: Vec::new(),
             stands: Stands::default(),
         }
     }
@@ -117,6 +121,27 @@ impl Draft {
     pub(crate) fn accounts(&self, service: ServiceId) -> bool {
         let of_it = |c: &Change| matches!(c, Change::Account { service: s, .. } if *s == service);
         self.changes.iter().any(of_it)
+    }
+
+    /// Whether this plan makes, accounts for or moves on anything of `service`.
+    pub(crate) fn touches(&self, service: ServiceId) -> bool {
+        let of_it = |c: &Change| match c {
+            Change::Create { service: s, .. }
+            | Change::Account { service: s, .. }
+            | Change::Rollout { service: s, .. } => *s == service,
+            _ => false,
+        };
+        self.changes.iter().any(of_it)
+    }
+
+    /// Whether this plan stops a task.
+    pub(crate) fn stops(&self, task: TaskId) -> bool {
+        self.stopped.contains(&task)
+    }
+
+    /// Those of `service` that wait.
+    pub(crate) fn waits_of(&self, service: ServiceId) -> impl Iterator<Item = &Waiting> {
+        self.waiting.iter().filter(move |w| w.service == service)
     }
 
     pub(crate) fn finish(self) -> Plan {

@@ -21,6 +21,7 @@ mod rollout;
 mod scale;
 mod service;
 mod settings;
+mod standstill;
 mod sweep;
 mod tables;
 mod together;
@@ -71,6 +72,7 @@ pub fn plan(state: &State, now: Time, settings: &Settings) -> Plan {
     }
     place::openings(&tables, &mut draft);
     rollout::moves_left(&tables, &mut draft);
+    standstill::end(&tables, &mut draft);
     sweep::ended(&tables, &mut draft);
     draft.finish()
 }

@@ -162,7 +162,12 @@ fn gone_back_before<'a>(
 
 /// What follows when a roll-out has failed. On the way back there is nothing to go back to, and what runs once
 /// is not undone by running what was before.
-fn answer(t: &Tables<'_>, g: &Group<'_>, rollout: &Rollout, reason: String) -> RolloutStep {
+pub(crate) fn answer(
+    t: &Tables<'_>,
+    g: &Group<'_>,
+    rollout: &Rollout,
+    reason: String,
+) -> RolloutStep {
     let pauses = policy(g).failure_action == Some(FailureAction::Pause);
     if rollout.back.is_some() || pauses || runs_once(t, g) {
         return RolloutStep::Pause { reason };

@@ -32,6 +32,8 @@ pub(crate) struct Progress<'g, 'a> {
     pub(crate) moving: usize,
     /// Slots whose new copy is well, and whose seat is not given away yet.
     pub(crate) resting: usize,
+    /// The first copy of the current generation is still to be made in some slot that had one before.
+    pub(crate) to_come: bool,
     /// Slots that nothing is done about any more, although their copy is not well.
     pub(crate) stuck: BTreeSet<Slot>,
     /// Slots to leave.
@@ -72,7 +74,7 @@ impl Progress<'_, '_> {
             is_update(&l.cause)
                 && !(has_begun(g, l) && (self.is_let_go(g, slot) || is_given_up(g, slot)))
         };
-        self.busy == 0 && !self.leaving.iter().any(to_come)
+        self.busy == 0 && !self.to_come && !self.leaving.iter().any(to_come)
     }
 }
 

@@ -171,7 +171,7 @@ pub(crate) fn tasks_in<'g, 'a>(g: &'g Group<'a>, slot: Slot) -> &'g [Held<'a>] {
 enum Worth {
     /// Nothing of it runs within reach.
     Absent,
-    /// Its task does not serve.
+    /// Its task does not serve, or its node is not heard at the moment.
     NotServing,
     /// Its task serves, and is to leave anyway.
     Leaving,
@@ -195,7 +195,9 @@ fn worth(t: &Tables<'_>, g: &Group<'_>, copies: &[Held<'_>]) -> (Worth, Option<u
     let live = copies.iter().filter(|h| h.task.live());
     let worth = live.filter_map(|h| match standing(t, g, h) {
         Standing::Absent(_) => None,
-        _ if !h.task.serving() => Some((Worth::NotServing, Some(h.node))),
+        _ if !h.task.serving() || t.nodes[h.node].readiness != Readiness::Ready => {
+            Some((Worth::NotServing, Some(h.node)))
+        }
         Standing::Leaving(_) => Some((Worth::Leaving, Some(h.node))),
         Standing::Good => Some((Worth::Serving, Some(h.node))),
     });

@@ -9,6 +9,7 @@ use crate::pace;
 use crate::restart::{gate, unhealthy};
 use crate::rollout::{Leaving, Progress, turns};
 use crate::scale::{Missing, wish};
+use crate::standstill;
 use crate::tables::{Group, Held, Stage, Tables, last_word};
 use crate::together;
 use model::{Availability, Cause, Readiness, TaskId, TaskState, Time, UpdateOrder, Wanted};
@@ -43,6 +44,7 @@ pub(crate) fn decide(t: &Tables<'_>, index: usize, draft: &mut Draft) {
         draft.openings.truncate(opened);
         return;
     }
+    standstill::note(g, index, &progress, draft);
     turns(t, index, progress, draft);
 }
 
@@ -180,6 +182,9 @@ pub(crate) fn fill(
     let ended =
         [last_word(copies), copies.last()].into_iter().flatten().any(|h| h.task.state.ended());
     let follows = ended && reason != Some(Reason::Completed) || is_updating(g, copies);
+    // That its old copy is out of reach gives a replica no turn.
+    progress.to_come |=
+        reason != Some(Reason::Completed) && copies.last().is_some_and(|h| !g.fresh(h.task));
     if failing || stopping || follows {
         progress.occupy(g, slot, count);
     }

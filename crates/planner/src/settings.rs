@@ -3,6 +3,10 @@
 use model::{Timers, limits};
 use std::time::Duration;
 
+/// Longer than a node takes to boot, or a colleague to add one; the same as others allow a deployment to make no
+/// progress (Kubernetes: `progressDeadlineSeconds`, 600 s).
+const STANDSTILL: Duration = Duration::from_secs(600);
+
 /// What an operator may set of the planner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -14,6 +18,8 @@ pub struct Settings {
     pub engine_out: Duration,
     /// How long a voter may be lost before a ready manager takes its place.
     pub voter_lost: Duration,
+    /// How long a roll-out may stand still because a replica of it waits, before it fails.
+    pub standstill: Duration,
     /// Changes in one plan. `limits::CHANGES_PER_PLAN`, except in benches.
     pub changes_per_plan: usize,
 }
@@ -25,6 +31,7 @@ impl From<&Timers> for Settings {
             steady_max: timers.steady_max,
             engine_out: timers.engine_out,
             voter_lost: timers.voter_lost,
+            standstill: STANDSTILL,
             changes_per_plan: limits::CHANGES_PER_PLAN,
         }
     }

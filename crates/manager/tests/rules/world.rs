@@ -4,7 +4,7 @@
 use manager::{Ended, Input, Manager, Output};
 use model::{
     ClusterId, Command, Entry, Facts, Found, Join, JoinToken, NodeId, Readiness, Role, State, Time,
-    Timers, WallTime,
+    Timers, WallTime, limits,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub(crate) fn join(n: u64, role: Role) -> Join {
         milli_cpus: 4_000,
         memory: 8 << 30,
         engine_ready: true,
-        level: 1,
+        level: limits::LEVEL,
         ..Facts::default()
     };
     Join {

@@ -2,6 +2,7 @@
 //! undone by people.
 
 use super::Now;
+use crate::features::ROLLOUTS;
 use crate::limits::REASON_BYTES;
 use crate::{
     Back, Earlier, Event, NoWayBack, Outcome, Phase, Refusal, Rollout, RolloutStep, RolloutWish,
@@ -33,6 +34,12 @@ impl Rollout {
         truncate(&mut self.reason);
     }
 
+    /// Notes that its phase changes.
+    fn moves(&mut self, now: Now) {
+        self.moved = now.index;
+        self.since = now.at;
+    }
+
     fn forget_failures(&mut self) {
         self.failed = OrdMap::new();
         self.last_failure.clear();
@@ -53,7 +60,9 @@ impl State {
         let unproven = |r: &Rollout| r.back.is_none() && r.phase != Phase::Completed;
         let earlier = service.rollout.as_ref().filter(|r| unproven(r)).and_then(|r| r.earlier);
         let jobs = spec.mode.job() || service.spec().mode.job();
-        let replaces = self.tasks_of(service.id).next().is_some() && !jobs;
+        // A member that knows no roll-outs must come to the same state.
+        let replaces =
+            self.level >= ROLLOUTS && self.tasks_of(service.id).next().is_some() && !jobs;
         service.generation = service.newest_generation.max(service.generation) + 1;
         service.newest_generation = service.generation;
         service.generation_at = now.at;
@@ -61,8 +70,8 @@ impl State {
         service.release = release;
         service.slots = OrdMap::new();
         service.specs.insert(service.generation, Arc::clone(spec));
-        service.rollout =
-            replaces.then(|| Rollout::new(now.index, Some(earlier.unwrap_or(before)), None));
+        service.rollout = replaces
+            .then(|| Rollout::new(now.index, now.at, Some(earlier.unwrap_or(before)), None));
         self.record_rollout(now, service);
     }
 
@@ -76,7 +85,7 @@ impl State {
         }
         let paused = rollout.phase == Phase::Paused;
         rollout.back = None;
-        rollout.moved = now.index;
+        rollout.moves(now);
         rollout.reason.clear();
         if paused {
             rollout.phase = Phase::Running;
@@ -113,7 +122,7 @@ impl State {
             }
         }
         if let Some(rollout) = &mut service.rollout {
-            rollout.moved = now.index;
+            rollout.moves(now);
         }
         self.record_rollout(now, &service);
         self.services.insert(id, service);
@@ -192,7 +201,7 @@ impl State {
             _ => return Err(None),
         }
         if let Some(rollout) = &mut service.rollout {
-            rollout.moved = now.index;
+            rollout.moves(now);
         }
         Ok(service)
     }
@@ -231,7 +240,7 @@ fn go_back(now: Now, service: &mut Service, reason: &str) {
     service.generation_at = now.at;
     service.generation_index = now.index;
     service.slots = OrdMap::new();
-    let mut rollout = Rollout::new(now.index, None, Some(back));
+    let mut rollout = Rollout::new(now.index, now.at, None, Some(back));
     reason.clone_into(&mut rollout.reason);
     truncate(&mut rollout.reason);
     service.rollout = Some(rollout);

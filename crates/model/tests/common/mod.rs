@@ -16,7 +16,7 @@ pub fn facts() -> Facts {
     Facts {
         milli_cpus: 2000,
         memory: 4 << 30,
-        level: 1,
+        level: limits::LEVEL,
         engine_ready: true,
         memory_free: 3 << 30,
         ..Facts::default()
@@ -94,6 +94,11 @@ pub fn deploy(name: &str, services: &[(&str, ServiceSpec)]) -> Command {
 impl Log {
     /// A founded cluster of one manager, node 1.
     pub fn founded() -> Self {
+        Self::founded_by(facts())
+    }
+
+    /// By a node that says so of itself.
+    pub fn founded_by(facts: Facts) -> Self {
         let mut log = Self { state: State::default(), at: Time(0) };
         let token = JoinToken { digest: "d".into(), sealed: vec![1] };
         log.apply(Command::Found(Found {
@@ -103,7 +108,7 @@ impl Log {
             manager_token: token.clone(),
             worker_token: token,
             mesh: None,
-            node: join("n1", Role::Manager),
+            node: Join { facts, ..join("n1", Role::Manager) },
         }));
         log
     }

@@ -13,6 +13,7 @@ mod restart;
 mod rollout;
 mod runs;
 mod scale;
+mod standstill;
 mod together;
 mod verdict;
 mod voters;

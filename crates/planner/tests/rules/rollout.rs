@@ -248,7 +248,7 @@ fn a_new_generation_that_fits_nowhere_takes_only_one_copy_down() {
     w.deploy("web", old.clone());
     w.run(secs(10));
     w.deploy("web", image("web:2", crate::world::reserving(100 * crate::world::GIB, old)));
-    w.run(secs(600));
+    w.run(secs(500));
     assert_eq!(serving(&w), 2);
     assert_eq!(w.waits(), ["1: 1 node lacks memory (need 100 GiB, has 8 GiB)"]);
 }

@@ -7,7 +7,7 @@ use model::{
     Entry, Facts, Found, Join, JoinToken, Mesh, Mode, Mount, MountSource, Node, NodeId, Outcome,
     Placement, ProjectSpec, Readiness, Refresh, Remove, Report, Resources, Role, Scale, Service,
     ServiceName, ServiceSpec, SetNode, State, Task, TaskId, TaskState, TaskStatus, Time,
-    UpdatePolicy, Verdict, VolumeKey, VolumeName, VolumeSpec, WallTime, Wanted,
+    UpdatePolicy, Verdict, VolumeKey, VolumeName, VolumeSpec, WallTime, Wanted, limits,
 };
 use planner::{Plan, Settings, plan};
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,7 +25,7 @@ pub(crate) fn facts() -> Facts {
         memory_free: 7 * GIB,
         os: "linux".into(),
         arch: "amd64".into(),
-        level: 1,
+        level: limits::LEVEL,
         engine_ready: true,
         ..Facts::default()
     }
