@@ -1,7 +1,9 @@
 //! The words of the command line. Says what may be typed; does nothing.
 
+mod looking;
 mod members;
 
+pub(crate) use looking::{Stats, Top};
 pub(crate) use members::{Context, Init, Join, Label, NodeAction, Nodes, Token};
 
 use crate::text;
@@ -90,6 +92,10 @@ pub(crate) enum Command {
     Rollout(Rollout),
     /// Show what replicas print
     Logs(Logs),
+    /// Show what replicas use of processor, memory, network and disk
+    Stats(Stats),
+    /// Show nodes, services and replicas, those that work most first
+    Top(Top),
     /// Run a command in a replica
     Exec(Exec),
     /// Show, grant and revoke what a project may be handed of its hosts

@@ -23,6 +23,7 @@ mod status;
 mod table;
 mod text;
 mod tree;
+mod usage;
 mod wait;
 mod watch;
 

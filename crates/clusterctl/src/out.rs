@@ -113,6 +113,11 @@ impl Out {
         paint(self.colour_said, style, text)
     }
 
+    /// Columns and rows of the terminal that data goes to, if it does.
+    pub(crate) fn screen(self) -> Option<(usize, usize)> {
+        io::stdout().is_terminal().then(|| size(io::stdout()))
+    }
+
     /// Whether progress can be redrawn in place, and in which colours.
     pub(crate) fn live(self) -> Option<bool> {
         (!self.json && io::stderr().is_terminal()).then_some(self.colour_said)
@@ -126,7 +131,11 @@ pub(crate) fn paint(colour: bool, style: Style, text: &str) -> String {
 
 /// Columns and rows of the terminal on standard error.
 pub(crate) fn terminal_size() -> (usize, usize) {
-    match rustix::termios::tcgetwinsize(io::stderr()) {
+    size(io::stderr())
+}
+
+fn size(of: impl std::os::fd::AsFd) -> (usize, usize) {
+    match rustix::termios::tcgetwinsize(of) {
         Ok(size) if size.ws_col > 0 && size.ws_row > 0 => {
             (usize::from(size.ws_col), usize::from(size.ws_row))
         }

@@ -23,6 +23,7 @@ mod logs;
 mod observe;
 mod settings;
 mod supplies;
+mod usage;
 
 pub use attach::Attached;
 pub use changes::Change;
@@ -32,3 +33,4 @@ pub use facts::EngineFacts;
 pub use failure::Failure;
 pub use images::Resolved;
 pub use logs::{LogLine, LogRequest, LogSource};
+pub use usage::{Usage, host_usage};

@@ -104,7 +104,7 @@ impl Engine {
 
 /// Memory in use without file caches that the kernel may drop: as `docker stats` counts it, for cgroup v1
 /// and v2.
-fn in_use(stats: &ContainerMemoryStats) -> Option<u64> {
+pub(crate) fn in_use(stats: &ContainerMemoryStats) -> Option<u64> {
     let detail = |key: &str| stats.stats.as_ref().and_then(|s| s.get(key).copied());
     let cache = detail("total_inactive_file").or_else(|| detail("inactive_file")).unwrap_or(0);
     Some(stats.usage?.saturating_sub(cache))

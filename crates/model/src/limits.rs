@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-/// Highest feature level this build understands; see `State::level`, and [`crate::Command::level`] for what needs which.
+/// Highest feature level this build understands; see `State::level`.
 pub const LEVEL: u32 = 3;
 /// Nodes in one cluster.
 pub const NODES: usize = 2_000;

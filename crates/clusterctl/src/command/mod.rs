@@ -17,6 +17,7 @@ mod policy;
 mod rollout;
 mod run;
 mod scale;
+mod stats;
 mod token;
 mod version;
 
@@ -59,6 +60,8 @@ pub(crate) async fn run(out: Out, args: Args) -> Result<(), Failure> {
         Command::Inspect(words) => inspect::run(&session()?, &words.name).await,
         Command::Events(words) => events::run(&session()?, words).await,
         Command::Status => list::status(&session()?).await,
+        Command::Stats(words) => stats::stats(&session()?, words).await,
+        Command::Top(words) => stats::top(&session()?, words).await,
         Command::Down(words) => scale::down(&session()?, words).await,
         Command::Image(words) => image::run(&session()?, words).await,
     }

@@ -42,6 +42,9 @@ pub(crate) struct Script {
     /// One event when empty.
     pub(crate) events: Vec<EventsReply>,
     pub(crate) events_asked: Vec<EventsRequest>,
+    /// One per question; the last one stays.
+    pub(crate) stats: Vec<StatsReply>,
+    pub(crate) stats_asked: Vec<StatsRequest>,
     pub(crate) refuse_logs: Option<Status>,
     /// Streams of logs and events go on after what they have to say.
     pub(crate) goes_on: bool,
@@ -298,6 +301,18 @@ impl Admin for Fake {
                 Some(why) => Err(why),
                 None => Ok(Response::new(flow(s.logs.clone(), s.goes_on))),
             }
+        })
+    }
+
+    async fn stats(&self, request: Request<StatsRequest>) -> Result<Response<StatsReply>, Status> {
+        self.set(|s| {
+            s.stats_asked.push(request.into_inner());
+            let reply = match s.stats.len() {
+                0 => StatsReply::default(),
+                1 => s.stats[0].clone(),
+                _ => s.stats.remove(0),
+            };
+            Ok(Response::new(reply))
         })
     }
 

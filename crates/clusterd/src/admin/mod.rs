@@ -8,6 +8,7 @@ mod policy;
 mod read;
 mod rollout;
 mod run;
+mod stats;
 mod streams;
 mod summary;
 pub(crate) mod write;
@@ -258,6 +259,14 @@ impl Admin for AdminService {
     ) -> Result<Response<Self::LogsStream>, Status> {
         let (node, managing) = self.enter(&request)?;
         logs::logs(&node, &managing, request.into_inner()).map(Response::new)
+    }
+
+    async fn stats(
+        &self,
+        request: Request<v1::StatsRequest>,
+    ) -> Result<Response<v1::StatsReply>, Status> {
+        let (node, managing) = self.enter(&request)?;
+        stats::stats(&node, &managing, request.get_ref()).await.map(Response::new)
     }
 
     type ExecStream = streams::Replies<v1::ExecReply>;

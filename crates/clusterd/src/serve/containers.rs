@@ -143,6 +143,39 @@ impl Containers for ContainersService {
         let image = v1::LoadedImage { node: name, loaded: loaded.join(", "), error: String::new() };
         Ok(Response::new(v1::LoadImageReply { nodes: vec![image] }))
     }
+
+    async fn usage(
+        &self,
+        request: Request<v1::UsageRequest>,
+    ) -> Result<Response<v1::UsageReply>, Status> {
+        let node = self.enter(&request)?;
+        let tasks = request.into_inner().tasks.into_iter().take(model::limits::TASKS_PER_NODE);
+        let containers: Vec<(v1::TaskRef, ContainerId)> = tasks
+            .filter_map(|task| {
+                let id = TaskId { index: task.index, position: task.position };
+                Some((task, self.container(id).ok()?))
+            })
+            .collect();
+        let measured = node.engine.usage(containers).await.into_iter();
+        let tasks = measured
+            .map(|(task, used)| v1::TaskUsage { task: Some(task), usage: Some(usage_of(used)) });
+        let host = docker::host_usage().map(usage_of);
+        Ok(Response::new(v1::UsageReply { tasks: tasks.collect(), host }))
+    }
+}
+
+fn usage_of(used: docker::Usage) -> v1::Usage {
+    v1::Usage {
+        at_ns: used.at_ns,
+        cpu_ns: used.cpu_ns,
+        memory: used.memory,
+        memory_limit: used.memory_limit,
+        received: used.received,
+        sent: used.sent,
+        read: used.read,
+        written: used.written,
+        pids: used.pids,
+    }
 }
 
 /// RFC 3339 with all digits, so that columns of them are even; empty for a line without a time.
