@@ -6,6 +6,7 @@ use model::{
     Backend, ClusterId, HttpMatch, NodeId, Port, PortMode, Protocol, Readiness, Route, Site, TaskId,
 };
 use network::{Bind, Config, Edge, PeerEdge, Picture, Security};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
@@ -135,6 +136,7 @@ fn picture(
         id: NodeId(n),
         edge,
         readiness: Readiness::Ready,
+        mesh_key: None,
     };
     Picture {
         cluster: cluster(),
@@ -145,6 +147,6 @@ fn picture(
         sites: Arc::default(),
         nodes: nodes.iter().map(peer).collect(),
         mesh: None,
-        resolvers: std::collections::BTreeMap::default(),
+        resolvers: BTreeMap::default(),
     }
 }

@@ -151,6 +151,16 @@ impl Cluster {
 
     /// A lab whose `managers` are one cluster, with the test image on all engines.
     pub(crate) fn formed(options: Options, managers: &[u8]) -> Step<Self> {
+        Self::formed_as(options, managers, &[], |_| Ok(()))
+    }
+
+    /// The same, founded with further words, on hosts that were prepared.
+    pub(crate) fn formed_as(
+        options: Options,
+        managers: &[u8],
+        more: &[&str],
+        prepare: fn(&Lab) -> Step<()>,
+    ) -> Step<Self> {
         let binaries = Some(Binaries::find_or_build()?.folder().to_owned());
         let turn = turn(&options)?;
         Lab::remove(&options)?;
@@ -158,8 +168,10 @@ impl Cluster {
         for host in cluster.numbers() {
             cluster.wait_daemon(host)?;
         }
+        prepare(&cluster.lab)?;
         let address = cluster.host(managers[0])?.address.to_string();
-        cluster.say(managers[0], &["init", "--advertise", &address])?;
+        let words = ["init", "--advertise", &address];
+        cluster.say(managers[0], &[&words, more].concat())?;
         for host in &managers[1..] {
             cluster.join(*host, "manager", &[])?;
         }

@@ -6,6 +6,7 @@
 //! `KEEP_LAB=1` leaves the lab up for a look. Start with `cluster.rs`.
 
 mod basics;
+mod carriers;
 mod cluster;
 mod daemons;
 mod engines;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
     trials.push(shared.end("the_lab_is_removed"));
     let alone = engines::fault_18_engine_restarted_under_living_containers;
     trials.push(Trial::lab("fault_18_engine_restarted_under_living_containers", alone));
+    trials.push(Trial::lab("hosts_apart_reach_each_other", carriers::hosts_apart_reach_each_other));
     trials.push(Trial::lab("the_introduction_runs", stacks::the_introduction_runs));
     // The cluster lives as long as a test that may use it.
     drop(shared);
@@ -77,6 +79,10 @@ fn calm(shared: &Shared) -> Vec<Trial> {
         shared.test("services_start_in_order", ordering::services_start_in_order),
         shared.test("what_is_built_runs_everywhere", stacks::what_is_built_runs_everywhere),
         shared.test("names_reach_across_hosts", mesh::names_reach_across_hosts),
+        shared.test(
+            "attack_17_packets_between_hosts_are_sealed",
+            carriers::attack_17_packets_between_hosts_are_sealed,
+        ),
         shared.test("attack_22_networks_are_apart", mesh::attack_22_networks_are_apart),
         shared.test("a_job_completes", ordering::a_job_completes),
         shared.test("commands_around_a_container", hooks::commands_around_a_container),
@@ -147,6 +153,9 @@ fn stormy(shared: &Shared) -> Vec<Trial> {
             volumes::fault_14_volume_waits_for_its_home,
         ),
         shared.test("names_follow_a_lost_host", mesh::names_follow_a_lost_host),
+        shared.test("connections_outlive_daemons", carriers::connections_outlive_daemons),
+        shared.test("a_host_that_moves_is_followed", carriers::a_host_that_moves_is_followed),
+        shared.test("a_cut_leaves_no_scar", carriers::a_cut_leaves_no_scar),
         shared.test("rules_are_repaired", mesh::rules_are_repaired),
         shared.test("fault_18_engine_restarted", engines::fault_18_engine_restarted),
         shared.test("fault_19_engine_hangs", engines::fault_19_engine_hangs),

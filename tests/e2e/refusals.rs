@@ -116,7 +116,7 @@ fn policy_is_the_clusters(cluster: &Cluster) -> Verdict {
 pub(crate) fn fault_34_published_ports(cluster: &Cluster) -> Verdict {
     let text = project("other", "ports: [\"8080:80\"]");
     refused(cluster, &text, &[], &["8080", "other/it", "app/web"])?;
-    for port in [22, 7070, 7071, 7072] {
+    for port in [22, 7070, 7071, 7072, 7073] {
         let text = project("other", &format!("ports: [\"{port}:80\"]"));
         refused(cluster, &text, &[], &[&port.to_string(), "reserved"])?;
     }

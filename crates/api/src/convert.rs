@@ -1,7 +1,7 @@
 //! Conversions between messages and the model.
 
 use crate::v1;
-use model::{Facts, RequestId, TaskId, TaskState, TaskStatus, Time, VolumeKey};
+use model::{Facts, MeshKey, RequestId, TaskId, TaskState, TaskStatus, Time, VolumeKey};
 use std::net::{IpAddr, SocketAddr};
 
 /// A message that says something it cannot mean.
@@ -67,13 +67,14 @@ impl From<&Facts> for v1::Facts {
             engine_ready: f.engine_ready,
             busy_ports: f.busy_ports.iter().map(|p| u32::from(*p)).collect(),
             view_index: f.view_index,
+            mesh_key: f.mesh_key.map(|k| k.0.to_vec()).unwrap_or_default(),
             shared_ports: f.shared_ports.iter().map(|p| u32::from(*p)).collect(),
         }
     }
 }
 
 impl From<v1::Facts> for Facts {
-    /// Ports that are none are left out; the state clamps the rest.
+    /// Ports that are none, and a key that is none, are left out; the state clamps the rest.
     fn from(f: v1::Facts) -> Self {
         let ports =
             |ports: Vec<u32>| ports.into_iter().filter_map(|p| u16::try_from(p).ok()).collect();
@@ -92,6 +93,7 @@ impl From<v1::Facts> for Facts {
             engine_ready: f.engine_ready,
             busy_ports: ports(f.busy_ports),
             view_index: f.view_index,
+            mesh_key: f.mesh_key.try_into().ok().map(MeshKey),
             shared_ports: ports(f.shared_ports),
         }
     }

@@ -20,6 +20,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let folder = Folder::open(&config.data_dir)?;
     let security = if config.ingress.plain { Security::Plain } else { Security::Tls(tls(&folder)) };
     let mut edge = network::Config::new(config.edge_listen, &folder.edge(), security);
+    edge.mesh_key = folder.mesh_key();
     edge.version = env!("CARGO_PKG_VERSION").into();
     edge.observe = Box::new(log);
     edge.proxied_from = config.ingress.proxied_from.iter().map(|source| source.0).collect();

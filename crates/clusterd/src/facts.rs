@@ -1,6 +1,7 @@
 //! What this node says of itself: gathered now and then, sent when it changed.
 
 use crate::agenting::Agenting;
+use crate::folder::Folder;
 use crate::node::Node;
 use crate::session::Session;
 use api::v1;
@@ -19,6 +20,7 @@ const TELL: Duration = Duration::from_secs(4);
 /// Gathers the facts: the engine's, the configuration's, the edge's.
 pub(crate) async fn gather(
     config: &crate::config::Config,
+    folder: &Folder,
     engine: &docker::Engine,
     busy_ports: impl IntoIterator<Item = u16>,
 ) -> Facts {
@@ -42,6 +44,7 @@ pub(crate) async fn gather(
             .iter()
             .map(std::net::SocketAddr::port)
             .collect(),
+        mesh_key: crate::mesh::key(folder),
     }
 }
 
@@ -57,7 +60,7 @@ pub(crate) async fn keep_telling(
     let mut engine_ready = agenting.engine_ready();
     for round in 0_u32.. {
         let _ = tokio::time::timeout(LOOK, engine_ready.changed()).await;
-        let mut facts = gather(&node.config, &node.engine, edge.busy_ports()).await;
+        let mut facts = gather(&node.config, &node.folder, &node.engine, edge.busy_ports()).await;
         if let Some(told) = &told {
             let memory_due = round.is_multiple_of(MEMORY_EVERY);
             if !memory_due {

@@ -7,6 +7,7 @@
 //! | `certificate.pem` | 0644 | its certificate |
 //! | `authority.pem` | 0644 | the cluster authority's certificate |
 //! | `cluster.key`   | 0600 | managers: opens what the state holds sealed |
+//! | `mesh.key`      | 0600 | opens what other nodes send over an encrypted mesh |
 //! | `view`          | 0600 | the agent's last view |
 //! | `raft/`         | 0700 | managers: log, vote and snapshots |
 //! | `configs/`      | 0700 | configs of containers, by task |
@@ -89,6 +90,10 @@ impl Folder {
         self.root.join("cluster.key")
     }
 
+    pub(crate) fn mesh_key(&self) -> PathBuf {
+        self.root.join("mesh.key")
+    }
+
     pub(crate) fn view(&self) -> PathBuf {
         self.root.join("view")
     }
@@ -127,6 +132,7 @@ impl Folder {
             self.key(),
             self.certificate(),
             self.cluster_key(),
+            self.mesh_key(),
             self.view(),
         ];
         for path in kept.into_iter().filter(|p| p.exists()) {
@@ -150,6 +156,7 @@ impl Folder {
             self.certificate(),
             self.authority(),
             self.cluster_key(),
+            self.mesh_key(),
             self.view(),
         ] {
             if file.exists() {

@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 /// Starts logging.
 pub(crate) fn start(config: &Config) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(format!(
-        "{},openraft=off,h2=off,hyper=off,rustls=off",
+        "{},openraft=off,h2=off,hyper=off,rustls=off,boringtun=off",
         config.log_level
     ))?;
     let lines = tracing_subscriber::fmt()

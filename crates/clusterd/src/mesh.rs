@@ -1,7 +1,10 @@
-//! The network that containers share across hosts, as the first command of a cluster chooses it.
+//! The network that containers share across hosts: how the first command of a cluster chooses it, and this node's
+//! key for it.
 
+use crate::folder::{self, Folder};
 use anyhow::{Context, bail};
-use model::{Carrier, Mesh, POOL_PREFIXES, Subnet};
+use model::{Carrier, Mesh, MeshKey, POOL_PREFIXES, Subnet};
+use tracing::warn;
 
 /// Used when the founder names no other: of the private addresses (RFC 1918) the part that is used least.
 const POOL: &str = "10.128.0.0/10";
@@ -10,7 +13,7 @@ const POOL: &str = "10.128.0.0/10";
 /// take part in it.
 pub(crate) async fn chosen(carrier: &str, pool: &str) -> anyhow::Result<Option<Mesh>> {
     let Some(mesh) = read(carrier, pool)? else { return Ok(None) };
-    network::mesh::ready().await.context(
+    network::mesh::ready(mesh.carrier).await.context(
         "containers cannot reach each other across hosts; or found the cluster with --mesh none",
     )?;
     if let Some(route) = network::mesh::taken(mesh.pool).await? {
@@ -24,10 +27,11 @@ pub(crate) async fn chosen(carrier: &str, pool: &str) -> anyhow::Result<Option<M
 
 fn read(carrier: &str, pool: &str) -> anyhow::Result<Option<Mesh>> {
     let carrier = match carrier {
-        "" | "direct" => Carrier::Direct,
+        "direct" => Carrier::Direct,
+        "" | "encrypted" => Carrier::Encrypted,
         "none" if pool.is_empty() => return Ok(None),
         "none" => bail!("--pool: without a mesh there is no pool of addresses"),
-        other => bail!("--mesh {}: choose direct or none", other.escape_debug()),
+        other => bail!("--mesh {}: choose direct, encrypted or none", other.escape_debug()),
     };
     let pool: Subnet = if pool.is_empty() { POOL } else { pool }.parse().context("--pool")?;
     if !POOL_PREFIXES.contains(&pool.prefix()) {
@@ -35,6 +39,28 @@ fn read(carrier: &str, pool: &str) -> anyhow::Result<Option<Mesh>> {
         bail!("--pool {pool}: the number behind the slash must be {least} to {most}");
     }
     Ok(Some(Mesh { pool, carrier }))
+}
+
+/// How this node is known on an encrypted mesh. The first time its key is made; `None`, with a line in the log,
+/// where that can be neither read nor made.
+pub(crate) fn key(folder: &Folder) -> Option<MeshKey> {
+    match kept_key(folder) {
+        Ok(key) => Some(key),
+        Err(why) => {
+            warn!(why = format!("{why:#}"), "this node has no key for an encrypted mesh");
+            None
+        }
+    }
+}
+
+fn kept_key(folder: &Folder) -> anyhow::Result<MeshKey> {
+    let path = folder.mesh_key();
+    if let Some(key) = network::mesh::read_key(&path)? {
+        return Ok(key);
+    }
+    let key = network::mesh::new_key(identity::random::fill);
+    folder::write(&path, key.text.as_bytes(), 0o600)?;
+    Ok(key.public)
 }
 
 #[cfg(test)]
@@ -48,7 +74,7 @@ mod tests {
         assert_eq!(pool("direct", "172.20.0.0/16").as_deref(), Some("172.20.0.0/16"));
         assert_eq!(pool("none", ""), None);
         for (carrier, pool, said) in [
-            ("vxlan", "", "direct or none"),
+            ("vxlan", "", "direct, encrypted or none"),
             ("none", "10.0.0.0/8", "no pool"),
             ("", "10.0.0.0/24", "8 to 16"),
             ("", "10.0.0.1/16", "--pool"),

@@ -155,6 +155,7 @@ mod tests {
             readiness: model::Readiness::Ready,
             control: ([10, 0, 0, 10 + n as u8], 7070).into(),
             edge: ([10, 0, 0, 10 + n as u8], 7071).into(),
+            mesh_key: None,
         };
         let peers = [peer(1, Role::Manager), peer(2, Role::Worker), peer(3, Role::Manager)];
         assert_eq!(managers_of(&peers), ": host1 (10.0.0.11), host3 (10.0.0.13)");

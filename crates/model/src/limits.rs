@@ -89,12 +89,14 @@ pub const CONTROL_PORT: u16 = 7070;
 pub const EDGE_PORT: u16 = 7071;
 /// TCP port of `/metrics`, on loopback unless told otherwise.
 pub const METRICS_PORT: u16 = 7072;
+/// UDP port on which hosts carry the packets of containers to each other.
+pub const MESH_PORT: u16 = 7073;
 /// TCP port on which every node answers requests over HTTP for the services that have rules for them.
 pub const HTTP_PORT: u16 = 80;
 /// The same over TLS.
 pub const HTTPS_PORT: u16 = 443;
 /// Host ports that no service may publish.
-pub const RESERVED_PORTS: [u16; 4] = [22, CONTROL_PORT, EDGE_PORT, METRICS_PORT];
+pub const RESERVED_PORTS: [u16; 5] = [22, CONTROL_PORT, EDGE_PORT, METRICS_PORT, MESH_PORT];
 
 /// Memory charged for a replica whose service reserves none and has not been observed yet.
 pub const UNOBSERVED_MEMORY: u64 = 64 << 20;

@@ -127,15 +127,17 @@ impl From<Subnet> for String {
 /// How packets between containers get from host to host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Carrier {
-    /// As they are, by routes through the hosts' own network: nothing is encrypted, and the hosts must
-    /// share a segment.
+    /// As they are, by routes through the hosts' own network, which is trusted: nothing is encrypted.
     Direct,
+    /// Encrypted from host to host, through whatever network lies between (the protocol of `WireGuard`).
+    Encrypted,
 }
 
 impl fmt::Display for Carrier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Direct => "direct",
+            Self::Encrypted => "encrypted",
         })
     }
 }

@@ -1,7 +1,7 @@
 //! A node: what the user wishes of it, what the cluster thinks of it, what it says of itself. Three
 //! writers, three groups of fields, never one enum.
 
-use crate::{NodeId, NodeName, Time};
+use crate::{MeshKey, NodeId, NodeName, Time};
 use imbl::{OrdMap, OrdSet};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -104,6 +104,9 @@ pub struct Facts {
     pub shared_ports: OrdSet<u16>,
     /// Index of the newest view the agent has seen.
     pub view_index: u64,
+    /// How it is known on an encrypted mesh. Absent in what an older build says of itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mesh_key: Option<MeshKey>,
 }
 
 /// A machine that runs the daemon.

@@ -2,9 +2,9 @@
 
 use crate::networks::Networks;
 use crate::{
-    Attachment, Backend, ClusterId, Image, MeshView, Node, NodeId, NodeName, Port, ProjectName,
-    Protocol, Readiness, Role, Route, Service, ServiceId, ServiceName, ServiceSpec, Site, Slot,
-    State, Task, TaskId, TaskState, Time, VolumeKey, VolumeSpec, Wanted,
+    Attachment, Backend, ClusterId, Image, MeshKey, MeshView, Node, NodeId, NodeName, Port,
+    ProjectName, Protocol, Readiness, Role, Route, Service, ServiceId, ServiceName, ServiceSpec,
+    Site, Slot, State, Task, TaskId, TaskState, Time, VolumeKey, VolumeSpec, Wanted,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -139,6 +139,9 @@ pub struct Peer {
     pub control: SocketAddr,
     /// Where its edge listens.
     pub edge: SocketAddr,
+    /// How it is known on an encrypted mesh. Absent where it said nothing of it.
+    #[serde(default)]
+    pub mesh_key: Option<MeshKey>,
 }
 
 /// The parts of a view that every node shares, taken once per state.
@@ -284,5 +287,6 @@ fn peer(node: &Node) -> Peer {
         readiness: node.readiness,
         control: node.control(),
         edge: node.edge(),
+        mesh_key: node.facts.mesh_key,
     }
 }

@@ -189,3 +189,28 @@ fn a_service_on_no_network_of_its_own_has_no_name_there() {
     assert_eq!(services.len(), 1);
     assert_eq!((services[0].name.as_str(), services[0].address), ("web", None));
 }
+
+/// Who claims another's key could be sent what is meant for the other.
+#[test]
+fn a_key_is_the_first_nodes_that_has_it() {
+    let mut log = founded("10.0.0.0/16");
+    let facts = |key: u8| Facts { mesh_key: Some(MeshKey([key; 32])), ..common::facts() };
+    let refresh =
+        |node: u64, facts| Refresh { node: NodeId(node), facts, address: None, away: None };
+    let keys = |log: &Log| {
+        let keys = log.state.nodes.values().map(|n| n.facts.mesh_key.map(|k| k.0[0]));
+        keys.collect::<Vec<_>>()
+    };
+    log.apply(Command::Refresh(refresh(1, facts(1))));
+    log.apply(Command::Refresh(refresh(2, facts(1))));
+    assert_eq!(keys(&log), [Some(1), None]);
+    log.apply(Command::Refresh(refresh(2, facts(2))));
+    log.apply(Command::Refresh(refresh(1, facts(2))));
+    assert_eq!(keys(&log), [None, Some(2)]);
+    log.apply(Command::Refresh(refresh(1, facts(3))));
+    let third = Join { facts: facts(3), ..join("n3", Role::Worker) };
+    log.apply(Command::Join(third));
+    assert_eq!(keys(&log), [Some(3), Some(2), None]);
+    let view = log.state.view_for(NodeId(1), &log.state.shared());
+    assert_eq!(view.nodes[1].mesh_key, Some(MeshKey([2; 32])));
+}

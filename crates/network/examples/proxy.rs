@@ -128,8 +128,12 @@ fn picture(
         backends: vec![backend],
     };
     let nodes = nodes.iter();
-    let nodes =
-        nodes.map(|&(n, edge)| PeerEdge { id: NodeId(n), edge, readiness: Readiness::Ready });
+    let nodes = nodes.map(|&(n, edge)| PeerEdge {
+        id: NodeId(n),
+        edge,
+        readiness: Readiness::Ready,
+        mesh_key: None,
+    });
     Picture {
         cluster: cluster(),
         node: NodeId(node),

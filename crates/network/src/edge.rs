@@ -32,6 +32,8 @@ pub struct Config {
     pub control: PathBuf,
     /// Where the last picture is kept; its folder must exist and be ours alone.
     pub picture: PathBuf,
+    /// Where the node's key for an encrypted mesh is kept ([`crate::mesh::new_key`]).
+    pub mesh_key: PathBuf,
     /// How edges know each other.
     pub security: Security,
     /// Threads that carry connections; 0 for one per processor, up to 8.
@@ -61,6 +63,7 @@ impl Config {
             address,
             control: folder.join("edge.sock"),
             picture: folder.join("picture.json"),
+            mesh_key: folder.join("mesh.key"),
             security,
             lanes: 0,
             connections: CONNECTIONS,

@@ -92,6 +92,22 @@ pub const FLOW_SWEEP: Duration = ms(5_000);
 
 /// How often the kernel's part of the mesh is compared with what it should be.
 pub const MESH_CHECK: Duration = ms(3_000);
+/// First wait before what could not be put right is tried again; doubled up to [`MESH_CHECK`].
+pub const MESH_AGAIN: Duration = ms(200);
+/// Bytes of one packet on an encrypted mesh: what leaves room on a segment of 1,500 for IPv6 (40), UDP (8) and
+/// `WireGuard` (32).
+pub const WIRE_MTU: u16 = 1_420;
+/// How often nodes of an encrypted mesh tell each other that they are there, and where.
+pub const WIRE_ALIVE: Duration = ms(2_000);
+/// After this long without a word from a node its tunnel is negotiated anew, until it answers.
+pub const WIRE_SILENCE: Duration = ms(5_000);
+/// How often that is tried.
+pub const WIRE_TRY: Duration = ms(1_000);
+/// How often the timers of all tunnels are looked at.
+pub const WIRE_TICK: Duration = ms(250);
+/// Negotiations a second that are answered without asking where they come from.
+pub const WIRE_HANDSHAKES: u64 = 200;
+
 /// How long a program that changes it may take.
 pub const MESH_COMMAND: Duration = ms(10_000);
 

@@ -3,8 +3,8 @@
 
 use crate::dns::Names;
 use model::{
-    Assignment, Backend, ClusterId, MeshView, NodeId, Protocol, Readiness, Route, Site, TaskId,
-    View,
+    Assignment, Backend, ClusterId, MeshKey, MeshView, NodeId, Protocol, Readiness, Route, Site,
+    TaskId, View,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,13 +47,20 @@ pub struct PeerEdge {
     pub edge: SocketAddr,
     /// The leader's verdict.
     pub readiness: Readiness,
+    /// How it is known on an encrypted mesh. Absent in what an older build wrote.
+    #[serde(default)]
+    pub mesh_key: Option<MeshKey>,
 }
 
 impl From<&View> for Picture {
     fn from(view: &View) -> Self {
         let nodes = view.nodes.iter();
-        let nodes =
-            nodes.map(|n| PeerEdge { id: n.id, edge: n.edge, readiness: n.readiness }).collect();
+        let nodes = nodes.map(|n| PeerEdge {
+            id: n.id,
+            edge: n.edge,
+            readiness: n.readiness,
+            mesh_key: n.mesh_key,
+        });
         Self {
             cluster: view.cluster.clone(),
             node: view.node,
@@ -61,7 +68,7 @@ impl From<&View> for Picture {
             routes: Arc::clone(&view.routes),
             datagrams: Arc::clone(&view.datagrams),
             sites: Arc::clone(&view.sites),
-            nodes,
+            nodes: nodes.collect(),
             mesh: view.mesh.clone(),
             resolvers: view.tasks.iter().filter_map(resolvers).collect(),
         }

@@ -103,6 +103,7 @@ fn a_view_makes_a_picture() {
         readiness: model::Readiness::Ready,
         control: "10.0.0.1:7070".parse().unwrap(),
         edge: edge.parse().unwrap(),
+        mesh_key: None,
     };
     let view = model::View {
         cluster: cluster(),

@@ -4,10 +4,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
 use model::{
-    Carrier, Mesh, MeshView, NamedReplica, NamedService, NetworkView, NodeId, Readiness, Slot,
-    TaskId,
+    Carrier, Mesh, MeshKey, MeshView, NamedReplica, NamedService, NetworkView, NodeId, Readiness,
+    Slot, TaskId,
 };
-use network::mesh::{Hop, hops, ruleset};
+use network::mesh::{Hop, hops, peers, ruleset};
 use network::{Answer, Names, PeerEdge};
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -92,16 +92,45 @@ fn the_same_mesh_makes_the_same_rules() {
     assert!(!ruleset(&two_projects(), NodeId(2)).contains("10.128.4.0"), "not on that network");
 }
 
+fn node(n: u8, mesh_key: Option<MeshKey>) -> PeerEdge {
+    PeerEdge {
+        id: NodeId(u64::from(n)),
+        edge: ([172, 30, 0, 10 + n], 7071).into(),
+        readiness: Readiness::Ready,
+        mesh_key,
+    }
+}
+
 #[test]
 fn subnets_of_others_lie_behind_their_hosts() {
-    let peer = |n: u64| PeerEdge {
-        id: NodeId(n),
-        edge: ([172, 30, 0, 10 + n as u8], 7071).into(),
-        readiness: Readiness::Ready,
-    };
-    let hops = hops(&two_projects(), NodeId(1), &[peer(1), peer(2)]);
-    let wanted = ("10.128.2.0/23".parse().unwrap(), Hop::Host([172, 30, 0, 12].into()));
-    assert_eq!(hops, [wanted].into());
+    let (nodes, host) = ([node(1, None), node(2, None)], Ipv4Addr::new(172, 30, 0, 12));
+    for (apart, hop) in [([].into(), Hop::Host(host)), ([host].into(), Hop::Tunnel(host))] {
+        let hops = hops(&two_projects(), NodeId(1), &nodes, &apart);
+        assert_eq!(hops, [("10.128.2.0/23".parse().unwrap(), hop)].into());
+    }
+}
+
+/// Node 3 takes part in no network of node 1, node 4 has no key.
+#[test]
+fn tunnels_lead_to_who_shares_a_network_and_has_a_key() {
+    let mut mesh = two_projects();
+    mesh.mesh.carrier = Carrier::Encrypted;
+    let mut shop = (*mesh.networks[0]).clone();
+    shop.subnets.insert(NodeId(4), "10.128.6.0/23".parse().unwrap());
+    mesh.networks[0] = Arc::new(shop);
+    let key = |n| Some(MeshKey([n; 32]));
+    let nodes = [node(1, key(1)), node(2, key(2)), node(3, key(3)), node(4, None)];
+    let subnet = "10.128.2.0/23".parse().unwrap();
+
+    let peers = peers(&mesh, NodeId(1), &nodes);
+    assert_eq!(peers.keys().collect::<Vec<_>>(), [&NodeId(2)]);
+    let peer = &peers[&NodeId(2)];
+    assert_eq!((Some(peer.key), &peer.subnets), (key(2), &vec![subnet]));
+    assert_eq!(peer.endpoint, ([172, 30, 0, 12], 7073).into());
+
+    let hops = hops(&mesh, NodeId(1), &nodes, &[].into());
+    let pool = "10.128.0.0/10".parse().unwrap();
+    assert_eq!(hops, [(subnet, Hop::Wire), (pool, Hop::Nobody)].into());
 }
 
 const WEB: [u8; 4] = [10, 128, 0, 2];

@@ -11,9 +11,9 @@ pub(crate) struct Init {
     /// Name of this node; the host's by default
     #[arg(long)]
     pub(crate) name: Option<String>,
-    /// How containers reach each other across hosts: `direct`, by routes through the hosts' own network, which
-    /// must be one segment and is trusted (nothing is encrypted), or `none`
-    #[arg(long, value_name = "CARRIER", default_value = "direct", value_parser = ["direct", "none"])]
+    /// How containers reach each other across hosts: `encrypted` from host to host (`WireGuard`), `direct`, by routes
+    /// through the hosts' own network, which is trusted (nothing is encrypted), or `none`
+    #[arg(long, value_name = "CARRIER", default_value = "encrypted", value_parser = ["encrypted", "direct", "none"])]
     pub(crate) mesh: String,
     /// The addresses of containers; 10.128.0.0/10 by default
     #[arg(long, value_name = "RANGE")]

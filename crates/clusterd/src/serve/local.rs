@@ -333,7 +333,7 @@ fn kept_key(host: &Host) -> anyhow::Result<KeyRequest> {
 }
 
 async fn gathered(host: &Host, engine: &docker::Engine) -> Facts {
-    facts::gather(&host.config, engine, []).await
+    facts::gather(&host.config, &host.folder, engine, []).await
 }
 
 fn join_of(

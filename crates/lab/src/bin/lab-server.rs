@@ -19,7 +19,8 @@
 //! writes one; `/sleep/MS` answers late; `/unhealthy` and `/healthy` switch the health; `/crash/CODE` exits.
 //! A file `/tmp/stop` asks it to finish open requests and end. `lab-server check` asks a running server for
 //! its health: the image's health check. `lab-server ask ADDRESS:PORT` asks another who it is; `tell FROM TO TEXT` sends
-//! a datagram, and `hear PORT FILE` writes down those that come. All take addresses, no names.
+//! a datagram, and `hear PORT FILE` writes down those that come; `keep ADDRESS:PORT FILE` asks again and again over one
+//! connection, and keeps in the file how often it was answered, or that it broke. All take addresses, no names.
 #![expect(clippy::print_stdout, reason = "a container's standard output is its log")]
 #![expect(clippy::disallowed_methods, reason = "a test server waits and ticks in real time")]
 
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         ["ask", server] => return told(ask(server)),
         ["tell", from, to, text] => return told(tell(from, to, text)),
         ["hear", port, file] => return told(hear(port, file)),
+        ["keep", server, file] => return told(keep(server, file)),
         _ => {}
     }
     thread::sleep(millis("START_DELAY_MS").unwrap_or_default());
@@ -237,6 +239,41 @@ fn hear(port: &str, file: &str) -> io::Result<String> {
     loop {
         let length = socket.recv(&mut buffer)?;
         file.write_all(&buffer[..length])?;
+    }
+}
+
+/// Asks over one connection until it breaks.
+fn keep(server: &str, file: &str) -> io::Result<String> {
+    let mut stream = TcpStream::connect(server)?;
+    stream.set_nodelay(true)?;
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let mut answers = 0;
+    let mut answer = || {
+        stream.write_all(b"GET / HTTP/1.1\r\n\r\n")?;
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            if reader.read_line(&mut line)? == 0 {
+                return Err(io::Error::from(ErrorKind::UnexpectedEof));
+            }
+            let line = line.trim().to_ascii_lowercase();
+            if let Some(bytes) = line.strip_prefix("content-length:") {
+                length = bytes.trim().parse().map_err(io::Error::other)?;
+            } else if line.is_empty() {
+                return reader.read_exact(&mut vec![0; length]);
+            }
+        }
+    };
+    loop {
+        if let Err(error) = answer() {
+            fs::write(file, format!("broken after {answers}: {error}"))?;
+            return Err(error);
+        }
+        answers += 1;
+        // In one step: whoever looks sees a whole number.
+        fs::write(format!("{file}.new"), answers.to_string())?;
+        fs::rename(format!("{file}.new"), file)?;
+        thread::sleep(Duration::from_millis(50));
     }
 }
 

@@ -74,7 +74,7 @@ impl State {
             readiness: Readiness::Ready,
             readiness_since: now.at,
             flaps: 0,
-            facts: clamped(&join.facts),
+            facts: self.stated(id, &join.facts),
             facts_at: now.at,
             engine_out_since: (!join.facts.engine_ready).then_some(now.at),
             away_until: None,
@@ -113,10 +113,11 @@ impl State {
     }
 
     pub(super) fn refresh(&mut self, now: Now, refresh: &Refresh) -> Applied {
+        let facts = self.stated(refresh.node, &refresh.facts);
         let node = self.nodes.get_mut(&refresh.node).ok_or(Refusal::NoNode(refresh.node))?;
         let (name, engine_was) = (node.name.clone(), node.engine_out_since.is_none());
         let away_was = node.away_until;
-        node.facts = clamped(&refresh.facts);
+        node.facts = facts;
         node.facts_at = now.at;
         node.engine_out_since = match (node.facts.engine_ready, node.engine_out_since) {
             (true, _) => None,
@@ -212,6 +213,15 @@ impl State {
         self.announce_level();
         self.record(now, Event::NodeRemoved { name: node.name });
         Ok(Outcome::Done)
+    }
+
+    /// What a node says of itself, as far as it can be true. A key is the first's that says so: who says
+    /// the same later could otherwise be sent what is meant for the other.
+    fn stated(&self, id: NodeId, facts: &Facts) -> Facts {
+        let mut facts = clamped(facts);
+        let mut others = self.nodes.values().filter(|n| n.id != id);
+        facts.mesh_key = facts.mesh_key.filter(|k| others.all(|n| n.facts.mesh_key != Some(*k)));
+        facts
     }
 
     fn refuse_quorum_loss(&self, node: &Node) -> Result<(), Refusal> {

@@ -2,12 +2,17 @@
 //! `ip` and `iptables`. What is there already is left alone.
 
 use super::ports;
-use super::routes::{Hop, PROTOCOL, changes, overlapping, read};
+use super::routes::{self, Hop, PROTOCOL, changes, overlapping, read};
 use super::rules::{MARK, TABLE};
+use super::vxlan;
+use super::wireguard::KeyError;
 use crate::limits::MESH_COMMAND;
-use model::Subnet;
-use std::collections::BTreeMap;
+use model::limits::MESH_PORT;
+use model::{Carrier, Subnet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
@@ -15,6 +20,8 @@ use tokio::process::Command;
 
 /// The engine's chain for rules of others.
 const USERS: &str = "DOCKER-USER";
+/// Where devices come from whose other end is a program.
+const TUN: &str = "/dev/net/tun";
 
 /// What kept the mesh from being as it should.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +36,12 @@ pub enum Trouble {
         /// Why.
         source: io::Error,
     },
+    /// The kernel has no devices whose other end is a program.
+    #[error("{TUN} cannot be opened ({source}): load the kernel module `tun` (`modprobe tun`)")]
+    NoTun {
+        /// Why.
+        source: io::Error,
+    },
     /// A program said no.
     #[error("`{command}` failed: {said}")]
     Refused {
@@ -37,11 +50,37 @@ pub enum Trouble {
         /// What it said.
         said: String,
     },
+    /// Packets cannot be encrypted on their way to other hosts.
+    #[error("packets to other hosts cannot be encrypted, and are not sent: {why}")]
+    Encryption {
+        /// Why.
+        why: Encryption,
+    },
     /// A program did not end in time.
     #[error("`{command}` did not end in {} s", MESH_COMMAND.as_secs())]
     Late {
         /// What it was told.
         command: String,
+    },
+}
+
+/// What keeps packets from being encrypted.
+#[derive(Debug, thiserror::Error)]
+pub enum Encryption {
+    /// The node has no key.
+    #[error("there is no key at {}; the daemon makes one when it starts", path.display())]
+    NoKey {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// The key cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The kernel refuses the device, or the port.
+    #[error("no device for it, or the port {MESH_PORT} (UDP): {source}")]
+    Refused {
+        /// Why.
+        source: io::Error,
     },
 }
 
@@ -78,12 +117,7 @@ impl Kernel {
     }
 
     pub(super) async fn set_routes(&self, wanted: &BTreeMap<Subnet, Hop>) -> Result<(), Trouble> {
-        let batch = changes(&routes().await?, wanted);
-        if batch.is_empty() {
-            return Ok(());
-        }
-        // One that cannot be set, to a node that is on another segment, say, must not keep others from it.
-        demand("ip", &["-force", "-batch", "-"], &(batch.join("\n") + "\n")).await.map(drop)
+        batch("ip", &changes(&our_routes().await?, wanted)).await
     }
 }
 
@@ -98,12 +132,51 @@ pub(super) async fn reflect(bridges: &[String]) -> Result<(), Trouble> {
     run("ip", &["-force", "-batch", "-"], &(batch.join("\n") + "\n")).await.map(drop)
 }
 
-/// Whether the programs are there that the mesh is made with.
-pub async fn ready() -> Result<(), Trouble> {
+/// Those of these hosts that are on no segment with this one.
+pub(super) async fn apart(hosts: &BTreeSet<Ipv4Addr>) -> Result<BTreeSet<Ipv4Addr>, Trouble> {
+    if hosts.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let lines: Vec<String> = hosts.iter().map(|host| format!("route get {host}\n")).collect();
+    // One that cannot be reached at all says so on its own.
+    let shown = run("ip", &["-4", "-o", "-force", "-batch", "-"], &lines.concat()).await?;
+    Ok(routes::apart(&String::from_utf8_lossy(&shown.stdout)))
+}
+
+/// Makes the device for tunnels as the host at that address needs it to reach these; without any there is none.
+pub(super) async fn set_tunnels(here: Ipv4Addr, hosts: &BTreeSet<Ipv4Addr>) -> Result<(), Trouble> {
+    let there = Path::new("/sys/class/net").join(vxlan::DEVICE).exists();
+    if hosts.is_empty() {
+        return if there { remove_tunnels().await } else { Ok(()) };
+    }
+    let hosts: Vec<Ipv4Addr> = hosts.iter().copied().collect();
+    let link = ["-d", "-o", "link", "show", vxlan::DEVICE];
+    let shown = if there { demand("ip", &link, "").await? } else { Vec::new() };
+    batch("ip", &vxlan::device(&String::from_utf8_lossy(&shown), here)).await?;
+    let known = ["-4", "neigh", "show", "dev", vxlan::DEVICE, "nud", "permanent"];
+    let known = demand("ip", &known, "").await?;
+    batch("ip", &vxlan::neighbours(&String::from_utf8_lossy(&known), &hosts)).await?;
+    let known = demand("bridge", &["fdb", "show", "dev", vxlan::DEVICE], "").await?;
+    batch("bridge", &vxlan::stations(&String::from_utf8_lossy(&known), &hosts)).await
+}
+
+async fn remove_tunnels() -> Result<(), Trouble> {
+    demand("ip", &["link", "del", vxlan::DEVICE], "").await.map(drop)
+}
+
+/// Whether that is there which the mesh is made with.
+pub async fn ready(carrier: Carrier) -> Result<(), Trouble> {
     for (program, word) in [("nft", "--version"), ("ip", "-V"), ("iptables", "--version")] {
         run(program, &[word], "").await?;
     }
-    Ok(())
+    match carrier {
+        Carrier::Encrypted => tun().map_err(|source| Trouble::NoTun { source }),
+        Carrier::Direct => Ok(()),
+    }
+}
+
+fn tun() -> io::Result<()> {
+    std::fs::File::options().read(true).write(true).open(TUN).map(drop)
 }
 
 /// A route of this host that leads elsewhere with some address of `pool`, if there is one.
@@ -118,7 +191,8 @@ pub async fn remove() -> Result<(), Trouble> {
     const QUIET: Duration = Duration::from_millis(300);
     const LOOKS: usize = 10;
     for _ in 0..LOOKS {
-        let routes = routes().await?;
+        let routes = our_routes().await?;
+        set_tunnels(Ipv4Addr::UNSPECIFIED, &BTreeSet::new()).await?;
         let (table, rule) = (show().await?, marked("-C").await?.status.success());
         if routes.is_empty() && table.is_none() && !rule {
             return Ok(());
@@ -147,7 +221,16 @@ async fn show() -> Result<Option<Vec<u8>>, Trouble> {
     Ok(shown.status.success().then_some(shown.stdout))
 }
 
-async fn routes() -> Result<BTreeMap<Subnet, Hop>, Trouble> {
+/// Has a program do all of this; nothing where there is nothing to do. What cannot be done must not keep the rest
+/// from it.
+async fn batch(program: &'static str, lines: &[String]) -> Result<(), Trouble> {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    demand(program, &["-force", "-batch", "-"], &(lines.join("\n") + "\n")).await.map(drop)
+}
+
+async fn our_routes() -> Result<BTreeMap<Subnet, Hop>, Trouble> {
     let protocol = PROTOCOL.to_string();
     let shown = demand("ip", &["-4", "route", "show", "proto", &protocol], "").await?;
     Ok(read(&String::from_utf8_lossy(&shown)))
@@ -189,7 +272,7 @@ async fn run(program: &'static str, words: &[&str], input: &str) -> Result<Outpu
 fn package(program: &str) -> &'static str {
     match program {
         "nft" => "nftables",
-        "ip" => "iproute2",
+        "ip" | "bridge" => "iproute2",
         _ => "iptables",
     }
 }

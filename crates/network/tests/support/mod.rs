@@ -125,6 +125,7 @@ pub(crate) fn picture(index: u64, routes: &[Route], nodes: &[(u64, SocketAddr)])
         id: NodeId(n),
         edge,
         readiness: Readiness::Ready,
+        mesh_key: None,
     };
     Picture {
         cluster: cluster(),

@@ -1,0 +1,33 @@
+//! What lies behind which node, for carriers that keep tunnels to nodes. Pure.
+
+use crate::picture::PeerEdge;
+use model::limits::MESH_PORT;
+use model::{MeshKey, MeshView, NodeId, Subnet};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+/// Another node of an encrypted mesh.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// How it is known.
+    pub key: MeshKey,
+    /// Where it is by the cluster's knowledge. It may have moved since.
+    pub endpoint: SocketAddr,
+    /// The addresses that may be behind it: what comes from it must bear one of them.
+    pub subnets: Vec<Subnet>,
+}
+
+/// All subnets of a node, of the networks that this node takes part in.
+pub fn subnets_of(mesh: &MeshView, node: NodeId) -> impl Iterator<Item = Subnet> + '_ {
+    mesh.networks.iter().filter_map(move |network| network.subnets.get(&node).copied())
+}
+
+/// The nodes that `here` keeps tunnels to: those that share a network with it, and have a key.
+pub fn peers(mesh: &MeshView, here: NodeId, nodes: &[PeerEdge]) -> BTreeMap<NodeId, Peer> {
+    let peer = |node: &PeerEdge| {
+        let subnets: Vec<Subnet> = subnets_of(mesh, node.id).collect();
+        let key = node.mesh_key.filter(|_| node.id != here && !subnets.is_empty())?;
+        Some((node.id, Peer { key, endpoint: (node.edge.ip(), MESH_PORT).into(), subnets }))
+    };
+    nodes.iter().filter_map(peer).collect()
+}
