@@ -19,6 +19,8 @@ pub struct Agent {
     /// When the last input came; every moment up to it has been acted upon.
     pub(crate) now: Time,
     born: Option<Time>,
+    /// There was a daemon before this one.
+    restored: bool,
     pub(crate) view: Option<Arc<View>>,
     /// The view is the last one that the manager of this session sent.
     current: bool,
@@ -62,6 +64,7 @@ impl Agent {
             settings,
             now: Time::ZERO,
             born: None,
+            restored: false,
             view: None,
             current: false,
             confirmed_at: None,
@@ -85,6 +88,7 @@ impl Agent {
     ) -> Self {
         let mut agent = Self::new(node, cluster, settings);
         if snapshot.view.cluster == agent.cluster && snapshot.view.node == node {
+            agent.restored = true;
             agent.assign(Time::ZERO, snapshot.view);
             for (task, restarts) in snapshot.restarts_in_place {
                 if let Some(record) = agent.records.get_mut(&task) {
@@ -240,10 +244,16 @@ impl Agent {
         self.unconfirmed_since() + self.settings.isolated
     }
 
+    /// Until when the engine may be busy with what the daemon before this one asked for.
+    pub(crate) fn inherits_until(&self) -> Option<Time> {
+        self.born.filter(|_| self.restored).map(|born| born + self.settings.inherited)
+    }
+
     pub(crate) fn sight(&self, now: Time) -> Sight<'_> {
         let confirmed = self.confirmed(now);
         let isolated = !confirmed && now >= self.isolated_at();
-        Sight { now, confirmed, isolated, settings: &self.settings }
+        let inherits = self.inherits_until().is_some_and(|until| now < until);
+        Sight { now, confirmed, isolated, inherits, settings: &self.settings }
     }
 
     pub(crate) fn engine(&mut self, ready: bool, reason: &str, out: &mut Vec<Output>) {

@@ -31,12 +31,15 @@ impl Agent {
     /// What is to be done before the task's own container, which was made, is started.
     pub(crate) fn before_start(&self, record: &Record, own: &Container) -> Before {
         let task = record.assignment.task;
+        let furthest = self.inventory.steps_of(task).filter_map(|c| c.step).max();
         for (number, step) in steps(&record.assignment) {
             let there = self.inventory.steps_of(task).find(|c| c.step == Some(number));
             let action = match there.map(|c| (c, c.phase)) {
                 Some((_, Phase::Exited { code: 0, .. })) => continue,
                 Some((c, Phase::Created)) => Action::Start { task, container: c.id.clone() },
                 Some(_) => return Before::Wait,
+                // Somebody removed what is left of it: it ended well, or the one after it would not be there.
+                None if furthest > Some(number) => continue,
                 None => match self.make_step(record, number, step, own) {
                     Some(action) => action,
                     None => return Before::Wait,

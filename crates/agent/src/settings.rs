@@ -37,6 +37,8 @@ pub struct Settings {
     pub engine_retry: Duration,
     /// Most that doubling can make of the wait between restarts in place.
     pub restart_max: Duration,
+    /// How long after the start of a daemon the engine may still be busy with a request of the one before.
+    pub inherited: Duration,
     /// Where the files are that containers are handed.
     pub folders: Folders,
 }
@@ -68,6 +70,7 @@ impl From<&Timers> for Settings {
             report_timeout: Duration::from_secs(5),
             engine_retry: Duration::from_secs(2),
             restart_max: Duration::from_secs(300),
+            inherited: Duration::from_secs(10),
             folders: Folders::default(),
         }
     }

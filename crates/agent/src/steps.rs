@@ -22,6 +22,7 @@ impl Agent {
         times.extend(self.reports.wake_at(&self.settings));
         times.extend(self.backoff.values().map(|b| b.until));
         times.push(self.ask_engine_at);
+        times.extend(self.inherits_until());
         if self.view.is_some() {
             times.push(self.isolated_at());
         }
@@ -63,8 +64,8 @@ impl Agent {
         if self.engine != Engine::Listed {
             return;
         }
-        let Sight { confirmed, isolated, .. } = self.sight(now);
-        let sight = Sight { now, confirmed, isolated, settings: &self.settings };
+        let Sight { confirmed, isolated, inherits, .. } = self.sight(now);
+        let sight = Sight { now, confirmed, isolated, inherits, settings: &self.settings };
         for (id, record) in &mut self.records {
             // While a step before its start runs, its own container has nothing to say.
             let in_step = self.inventory.steps_of(*id).any(Container::running);

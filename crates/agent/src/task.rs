@@ -73,6 +73,8 @@ pub(crate) struct Sight<'a> {
     pub(crate) confirmed: bool,
     /// It has not been for so long that restarts in place are due.
     pub(crate) isolated: bool,
+    /// The engine may still be busy with a request of an earlier daemon.
+    pub(crate) inherits: bool,
     pub(crate) settings: &'a Settings,
 }
 
@@ -178,7 +180,7 @@ impl Record {
             return;
         };
         match container.phase {
-            Phase::Created => self.not_started(),
+            Phase::Created => self.not_started(sight),
             Phase::Running => self.runs(sight, container),
             Phase::Exited { code, out_of_memory } => self.exited(sight, code, out_of_memory),
             Phase::Dead => {
@@ -198,8 +200,9 @@ impl Record {
         }
     }
 
-    fn not_started(&mut self) {
-        if !self.wanted() {
+    /// What was made and is not wanted has ended, unless the daemon before this one may have asked for its start.
+    fn not_started(&mut self, sight: Sight<'_>) {
+        if !self.wanted() && !sight.inherits {
             self.advance(TaskState::Exited { code: 0 });
         }
     }

@@ -165,3 +165,14 @@ fn containers_of_steps_go_with_their_task() {
     }
     assert_eq!(removed, 3);
 }
+
+#[test]
+fn one_whose_container_somebody_removed_is_not_run_beside_a_later_one() {
+    let running = of_step(3, Phase::Running);
+    let mut rig = Rig::ready(vec![with_steps()], vec![created(), ended(1, 0), running]);
+    rig.idle();
+    rig.input(Input::Gone(ContainerId("s1".into())));
+    rig.idle();
+    rig.input(Input::Changed(ended(3, 0)));
+    rig.only(Kind::Start);
+}

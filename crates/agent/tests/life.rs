@@ -265,3 +265,17 @@ fn files_stay_as_long_as_there_may_be_a_container() {
     reborn.observed(vec![running(1)]);
     assert!(reborn.agent.holds_files(id(1)) && !reborn.agent.holds_files(id(8)));
 }
+
+#[test]
+fn what_an_earlier_daemon_may_have_asked_to_start_has_not_ended_yet() {
+    let told = stopped(in_state(TaskState::Preparing, task(1)));
+    let mut before = Rig::ready(vec![told.clone()], vec![container(1, Phase::Created)]);
+    assert_eq!(before.state(1), TaskState::Exited { code: 0 }, "no daemon was before it");
+    let mut rig = before.reborn();
+    rig.observed(vec![container(1, Phase::Created)]);
+    rig.view(vec![told]);
+    assert_eq!(rig.state(1), TaskState::Preparing);
+    rig.input(Input::Changed(running(1)));
+    rig.done(Kind::Stop, exited(1, 0));
+    assert_eq!(rig.state(1), TaskState::Exited { code: 0 });
+}
