@@ -75,6 +75,8 @@ pub(crate) enum Happening {
     Starts { node: NodeId },
     /// A daemon that announced its stop stops.
     Leaves { node: NodeId, life: u64, until: u64 },
+    /// A link to a host flaps: cut, or back, so many times more.
+    Flaps { node: NodeId, cuts: bool, left: u64, millis: u64, healed: u64 },
 }
 
 /// How nasty the world is where nobody asked it to be: what gets lost, of a thousand.
@@ -86,11 +88,19 @@ pub(crate) struct Nastiness {
     pub(crate) proposals: u64,
     /// Events of the engine.
     pub(crate) events: u64,
+    /// Reports and words of nodes about themselves that come once more, later.
+    pub(crate) doubled: u64,
+    /// Views before which an older one is sent.
+    pub(crate) older: u64,
+    /// Most that a daemon's clock gains or loses, in parts of a million.
+    pub(crate) drift: u64,
 }
 
 impl Nastiness {
-    pub(crate) const NONE: Self = Self { answers: 0, proposals: 0, events: 0 };
-    pub(crate) const SOME: Self = Self { answers: 10, proposals: 10, events: 10 };
+    pub(crate) const NONE: Self =
+        Self { answers: 0, proposals: 0, events: 0, doubled: 0, older: 0, drift: 0 };
+    pub(crate) const SOME: Self =
+        Self { answers: 10, proposals: 10, events: 10, doubled: 30, older: 20, drift: 200 };
 }
 
 /// The simulated cluster.
@@ -139,6 +149,9 @@ impl Cluster {
             settings: Settings::default(),
             told: Vec::new(),
         };
+        if nastiness != Nastiness::NONE {
+            cluster.log.snapshot_behind = cluster.random.between(2, 200);
+        }
         for node in founded.nodes.keys() {
             cluster.start_daemon(*node);
         }
@@ -154,6 +167,9 @@ impl Cluster {
         while let Some((at, what)) = self.queue.pop(until) {
             self.now = at;
             self.step(what);
+            if self.invariants.broken.is_some() {
+                return;
+            }
         }
         self.now = until;
     }
@@ -228,6 +244,29 @@ impl Cluster {
             H::Ask { wish } => self.ask_again(wish),
             H::Starts { node } => self.start_daemon(node),
             H::Leaves { node, life, until } => self.leave(node, life, until),
+            H::Flaps { node, cuts, left, millis, healed } => {
+                if self.network.healed == healed {
+                    self.flap_on(node, cuts, left, millis);
+                }
+            }
+        }
+    }
+
+    /// A host is cut off and comes back so many times, each for so many milliseconds.
+    pub(crate) fn flap(&mut self, node: NodeId, times: u64, millis: u64) {
+        self.flap_on(node, true, 2 * times, millis);
+    }
+
+    fn flap_on(&mut self, node: NodeId, cuts: bool, left: u64, millis: u64) {
+        if cuts {
+            self.network.isolate(node);
+        } else {
+            self.network.rejoin(node);
+        }
+        if let Some(left) = left.checked_sub(1).filter(|left| *left > 0) {
+            let healed = self.network.healed;
+            let next = Happening::Flaps { node, cuts: !cuts, left, millis, healed };
+            self.queue.push(self.now + millis, next);
         }
     }
 

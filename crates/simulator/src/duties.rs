@@ -40,6 +40,9 @@ impl Cluster {
         heard: &Arc<Vec<(NodeId, Duration)>>,
     ) {
         let life = self.hosts[&to].life;
+        if self.hosts[&to].member().is_some() {
+            self.invariants.heard(self.now, to, from, heard);
+        }
         self.tell_manager(to, life, Input::Beat { from, heard: heard.to_vec() });
     }
 
@@ -90,10 +93,18 @@ impl Cluster {
 
     fn manager_wants(&mut self, node: NodeId, life: u64, output: Output) {
         match output {
-            Output::Propose { id, command } => self.manager_proposes(node, life, id, command),
-            Output::Reconcile { voters, .. } => {
+            Output::Propose { id, command } => {
+                if let (Command::Judge(verdicts), Some(member)) =
+                    (&command, self.hosts.get(&node).and_then(|h| h.member()))
+                {
+                    let manager = &member.manager;
+                    self.invariants.judges(self.now, &self.timers, node, manager, verdicts);
+                }
+                self.manager_proposes(node, life, id, command);
+            }
+            Output::Reconcile { voters, learners } => {
                 if self.log.leader() == Some(node) {
-                    self.reconcile(voters);
+                    self.reconcile(voters, &learners);
                 }
             }
             Output::Probe { node: of } => self.probe(node, life, of),

@@ -4,12 +4,15 @@
 use crate::program::{ImageAt, Program};
 use agent::{
     Action, ActionResult, Container, ContainerId, Create, CreateMountSource, Health, Observation,
-    Phase, label,
+    Phase, Subject, label,
 };
 use model::{ClusterId, Hook, NodeId, ProjectName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
+
+/// How much longer a slow engine takes. What it does otherwise quickly stays within a driver's patience.
+const SLOW: u32 = 40;
 
 /// Whether the engine answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +23,8 @@ pub(crate) enum Mode {
     Stopped,
     /// It takes requests and never answers.
     Hangs,
+    /// It takes its time: [`SLOW`] times as long.
+    Slow,
 }
 
 /// A container with what only the engine knows of it.
@@ -58,6 +63,8 @@ pub(crate) struct Engine {
     networks: BTreeSet<ProjectName>,
     /// Commands inside of containers, and how each ends.
     hooks: BTreeMap<String, i64>,
+    /// When the last request about something will be done: one about the same comes after it.
+    busy: BTreeMap<Subject, u64>,
     next: u64,
 }
 
@@ -71,12 +78,13 @@ impl Engine {
             volumes: BTreeSet::new(),
             networks: BTreeSet::new(),
             hooks: BTreeMap::new(),
+            busy: BTreeMap::new(),
             next: 0,
         }
     }
 
     pub(crate) fn answers(&self) -> bool {
-        self.mode == Mode::Answers
+        matches!(self.mode, Mode::Answers | Mode::Slow)
     }
 
     /// All that it holds.
@@ -89,6 +97,7 @@ impl Engine {
 
     /// How long an action takes on a host that does what takes `usual`.
     pub(crate) fn takes(&self, action: &Action, usual: Duration) -> Duration {
+        let usual = if self.mode == Mode::Slow { usual * SLOW } else { usual };
         match action {
             Action::Pull { .. } => usual * 20,
             Action::Stop { container, grace, .. } => match self.containers.get(container) {
@@ -98,6 +107,13 @@ impl Engine {
             Action::Inspect { .. } => usual / 10,
             _ => usual,
         }
+    }
+
+    /// When an action that would be done at `at` is: not before what was asked for earlier about the same.
+    pub(crate) fn after_others(&mut self, action: &Action, at: u64) -> u64 {
+        let busy = self.busy.entry(action.subject()).or_default();
+        *busy = at.max(*busy);
+        *busy
     }
 
     /// Does an action; also says what programs will do because of it.

@@ -6,6 +6,9 @@ use manager::Manager;
 use model::{NodeId, Role, Time};
 use std::collections::BTreeMap;
 
+/// What drifts are counted in: parts of a million.
+const DRIFT: i64 = 1_000_000;
+
 /// A host.
 #[derive(Clone, Debug)]
 pub(crate) struct Host {
@@ -21,13 +24,32 @@ pub(crate) struct Host {
     pub(crate) snapshot: Option<agent::Snapshot>,
     /// The daemon stands still until then.
     pub(crate) frozen_until: u64,
+    /// Whether it is still the node it was.
+    pub(crate) standing: Standing,
+    /// How wrong its wall clock is, in milliseconds.
+    pub(crate) wall: i64,
+}
+
+/// Whether a host is still the node it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It is.
+    Member,
+    /// Its disk was lost, and its number with it.
+    Wiped,
+    /// It was removed, and knows it.
+    Gone,
 }
 
 /// A running daemon.
 #[derive(Clone, Debug)]
 pub(crate) struct Daemon {
-    /// Its own monotonic clock, minus the simulator's.
+    /// Its own monotonic clock, minus the simulator's, when it started.
     pub(crate) clock: u64,
+    /// When it started.
+    pub(crate) since: u64,
+    /// Milliseconds that its clock gains in a thousand seconds.
+    pub(crate) drift: i64,
     pub(crate) agent: Agent,
     pub(crate) agent_wakes: u64,
     pub(crate) member: Option<Member>,
@@ -74,6 +96,8 @@ impl Host {
             life: 0,
             snapshot: None,
             frozen_until: 0,
+            standing: Standing::Member,
+            wall: 0,
         }
     }
 
@@ -99,12 +123,21 @@ impl Host {
 impl Daemon {
     /// This daemon's own time.
     pub(crate) fn time(&self, now: u64) -> Time {
-        Time(now + self.clock)
+        let passed = now.saturating_sub(self.since) as i64;
+        Time((now + self.clock).saturating_add_signed(passed * self.drift / DRIFT))
     }
 
     /// The simulator's time of a moment of this daemon's.
     pub(crate) fn global(&self, time: Time) -> u64 {
-        time.0.saturating_sub(self.clock)
+        let mut now = time.0.saturating_sub(self.clock);
+        if self.drift != 0 {
+            let passed = now.saturating_sub(self.since) as i64;
+            now = self.since.saturating_add_signed(passed * DRIFT / (DRIFT + self.drift));
+            while self.time(now) < time {
+                now += 1;
+            }
+        }
+        now
     }
 }
 

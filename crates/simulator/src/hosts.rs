@@ -2,7 +2,7 @@
 
 use crate::cluster::{Cluster, Happening};
 use crate::engine::{Mode, Turn};
-use crate::host::{Daemon, Member};
+use crate::host::{Daemon, Member, Standing};
 use agent::{Action, ActionResult, Agent, ContainerId, Input, Output};
 use manager::Manager;
 use model::{NodeId, Role, Time};
@@ -21,13 +21,19 @@ impl Cluster {
     /// Starts the daemon of a host that has power and none.
     pub(crate) fn start_daemon(&mut self, node: NodeId) {
         let clock = self.random.between(1_000_000, 1_000_000_000);
+        let drift = self.nastiness.drift;
+        let drift = match drift {
+            0 => 0,
+            most => self.random.between(0, 2 * most) as i64 - most as i64,
+        };
         let cluster = self.log.state.cluster_id();
         let Some(host) = self.hosts.get_mut(&node) else { return };
-        if host.daemon.is_some() || !host.powered {
+        if host.daemon.is_some() || !host.powered || host.standing != Standing::Member {
             return;
         }
         host.life += 1;
         host.frozen_until = 0;
+        self.invariants.started(node);
         let life = host.life;
         let time = Time(self.now + clock);
         let settings = agent::Settings::from(&self.timers);
@@ -43,6 +49,8 @@ impl Cluster {
         });
         host.daemon = Some(Daemon {
             clock,
+            since: self.now,
+            drift,
             agent,
             agent_wakes: u64::MAX,
             member,
@@ -127,7 +135,8 @@ impl Cluster {
 
     /// The host gets its power back.
     pub(crate) fn boot(&mut self, node: NodeId) {
-        let Some(host) = self.hosts.get_mut(&node).filter(|h| !h.powered) else { return };
+        let off = |h: &&mut crate::host::Host| !h.powered && h.standing == Standing::Member;
+        let Some(host) = self.hosts.get_mut(&node).filter(off) else { return };
         host.powered = true;
         host.engine.mode = Mode::Answers;
         let at = self.now + 1_000;
@@ -151,7 +160,9 @@ impl Cluster {
         let life = host.life;
         // The stream of events breaks, or comes back: the driver lists anew, as after a start.
         match mode {
-            Mode::Answers => self.queue.push(self.now + LIST, Happening::Listed { node, life }),
+            Mode::Answers | Mode::Slow => {
+                self.queue.push(self.now + LIST, Happening::Listed { node, life });
+            }
             Mode::Stopped => self.tell_agent(node, life, Input::Engine { ready: false }),
             Mode::Hangs => {}
         }
@@ -178,7 +189,11 @@ impl Cluster {
         let is_view = matches!(input, Input::View { .. });
         let Some(daemon) = host.daemon_of(life) else { return };
         let time = daemon.time(now);
+        self.invariants.tells(now, node, &input);
         let outputs = daemon.agent.handle(time, input);
+        if is_view {
+            self.invariants.views(node, daemon.agent.view().map(Arc::as_ref));
+        }
         // The last view is on the disk before anything of it is done.
         let kept = |o: &Output| {
             matches!(o, Output::Keep | Output::Event(agent::Event::RestartedInPlace { .. }))
@@ -208,13 +223,20 @@ impl Cluster {
 
     fn agent_wants(&mut self, node: NodeId, life: u64, output: Output) {
         match output {
-            Output::Do(action) => self.act(node, life, action),
+            Output::Do(action) => {
+                let fresh = self.timers.suspect.as_millis() as u64;
+                self.invariants.wants(self.now, &self.hosts, node, fresh, &action);
+                self.act(node, life, action);
+            }
             Output::Report { number, report } => self.send_report(node, life, number, report),
             Output::Resync => {
                 self.queue.push(self.now + LIST, Happening::Listed { node, life });
             }
             Output::Event(agent::Event::ViewRefused { reason }) => {
-                self.invariants.refused(self.log.index(), node, &reason);
+                let older = self.nastiness.older > 0 && reason.starts_with("it was taken at index");
+                if !older {
+                    self.invariants.refused(self.log.index(), node, &reason);
+                }
             }
             // It was kept before anything of this was done.
             Output::Keep | Output::Event(_) => {}
@@ -223,10 +245,11 @@ impl Cluster {
 
     fn act(&mut self, node: NodeId, life: u64, action: Action) {
         let usual = self.random.millis(20, 150);
-        let Some(host) = self.hosts.get(&node) else { return };
+        let Some(host) = self.hosts.get_mut(&node) else { return };
         let action = Box::new(action);
         if host.engine.answers() {
             let at = self.now + host.engine.takes(&action, usual).as_millis() as u64;
+            let at = host.engine.after_others(&action, at);
             self.queue.push(at, Happening::Acted { node, life, action });
         } else {
             let at = self.now + if host.engine.mode == Mode::Hangs { DEADLINE } else { 5 };

@@ -5,7 +5,8 @@
 //! Nothing here reads a clock or a file. Start with `cluster.rs` (what there is, and what can happen),
 //! then `raft.rs` (the modelled log), then the files under `invariants/` (what must always be true).
 //!
-//! [`run`] is the seeded simulation; [`scenario::replay`] plays a script in plain text.
+//! [`run`] is the seeded simulation; [`scenario::replay`] plays a script in plain text; [`reduce`] makes a
+//! short one of what a seed broke.
 
 mod cluster;
 mod duties;
@@ -15,6 +16,7 @@ mod host;
 mod hosts;
 mod invariants;
 mod log;
+mod membership;
 mod moved;
 mod network;
 mod people;
@@ -25,8 +27,10 @@ mod random;
 mod run;
 pub mod scenario;
 mod sessions;
+mod shrink;
 mod trace;
 mod trouble;
 mod workload;
 
 pub use run::{Report, Size, run};
+pub use shrink::{Reduced, reduce};

@@ -65,6 +65,8 @@ pub(crate) struct Replica {
     /// Index up to which it knows them to be committed.
     pub(crate) known: u64,
     pub(crate) state: State,
+    /// What it held some time ago.
+    pub(crate) past: State,
     /// Which nodes its views changed for.
     pub(crate) moved: Moved,
     /// When it last heard from a leader with a quorum.
@@ -75,6 +77,23 @@ pub(crate) struct Replica {
     pub(crate) waits_from: u64,
     /// Random part of how long it waits before it stands for election.
     pub(crate) patience: u64,
+}
+
+impl Replica {
+    /// What a member that has just come holds.
+    pub(crate) fn empty(now: u64) -> Self {
+        Self {
+            have: 0,
+            known: 0,
+            state: State::default(),
+            past: State::default(),
+            moved: Moved::default(),
+            contact: now,
+            applying: false,
+            waits_from: now,
+            patience: 0,
+        }
+    }
 }
 
 /// An entry that was committed just now.
@@ -96,10 +115,14 @@ pub(crate) struct Log {
     pub(crate) term: u64,
     pub(crate) reign: Option<Reign>,
     pub(crate) elections: u64,
+    /// Entries behind which a snapshot is sent instead.
+    pub(crate) snapshot_behind: u64,
 }
 
-/// Entries behind which a snapshot is sent instead.
+/// Entries behind which a snapshot is sent instead, unless the world is nasty.
 const SNAPSHOT_BEHIND: u64 = 200;
+/// Entries between two states that are kept for a while.
+const PAST: u64 = 16;
 
 impl Log {
     /// A log of these committed entries, held by these members.
@@ -113,6 +136,7 @@ impl Log {
             have: index,
             known: index,
             state: state.clone(),
+            past: state.clone(),
             moved: Moved::default(),
             contact: 0,
             applying: false,
@@ -127,6 +151,7 @@ impl Log {
             term: 0,
             reign: None,
             elections: 0,
+            snapshot_behind: SNAPSHOT_BEHIND,
         }
     }
 
@@ -254,7 +279,10 @@ impl Log {
             return false;
         }
         let was = replica.state.clone();
-        if to - from > SNAPSHOT_BEHIND && to == self.state.index {
+        if from / PAST != to / PAST {
+            replica.past = was.clone();
+        }
+        if to - from > self.snapshot_behind && to == self.state.index {
             replica.state = self.state.clone();
         } else {
             for index in from + 1..=to {

@@ -16,6 +16,8 @@ pub(crate) struct Network {
     pub(crate) loss: u64,
     /// Extra latency, milliseconds.
     pub(crate) slow: u64,
+    /// Counts how often it was healed.
+    pub(crate) healed: u64,
 }
 
 impl Network {
@@ -75,7 +77,7 @@ impl Network {
     }
 
     pub(crate) fn heal(&mut self) {
-        *self = Self::default();
+        *self = Self { healed: self.healed + 1, ..Self::default() };
     }
 
     /// Cuts all links between the two groups.

@@ -34,7 +34,7 @@ pub(crate) enum ImageAt {
 impl Program {
     /// The program of a container. Names of images:
     /// `crashes` (exit 1 after a second), `ends` (exit 0 after a second), `works` (exit 0 after five),
-    /// `sick` (its check never passes),
+    /// `ends-badly` (as `crashes`), `sick` (its check never passes),
     /// `sickens` (its check fails after ten seconds), `stubborn` (has to be killed), `remote` (has to be
     /// pulled), `absent` (is nowhere); all others just run.
     pub(crate) fn of(spec: &ContainerSpec) -> Self {
@@ -49,7 +49,7 @@ impl Program {
             checked,
         };
         match spec.image.reference.as_str() {
-            "crashes" => Self { ends: Some((second, 1)), ..base },
+            "crashes" | "ends-badly" => Self { ends: Some((second, 1)), ..base },
             "ends" => Self { ends: Some((second, 0)), ..base },
             "works" => Self { ends: Some((second * 5, 0)), ..base },
             "sick" => Self { healthy_in: None, sick_in: Some(second * 3), ..base },

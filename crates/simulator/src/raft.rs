@@ -215,6 +215,7 @@ impl Cluster {
             }
         }
         self.invariants.committed(self.now, was, &self.log.state, commit, &self.hosts);
+        self.admitted(commit);
     }
 
     /// The new leader has applied an entry of its own term.
@@ -297,7 +298,7 @@ impl Cluster {
             return false;
         }
         let at = reign.cluster_now(self.now);
-        let entry = Entry { at, wall: WallTime(self.now as i64), request, command };
+        let entry = Entry { at, wall: self.wall(leader), request, command };
         if !self.log.append(leader, entry, origin) {
             return false;
         }
@@ -306,12 +307,21 @@ impl Cluster {
         true
     }
 
+    /// Wall time as a host sees it.
+    fn wall(&self, node: NodeId) -> WallTime {
+        WallTime(self.now as i64 + self.hosts.get(&node).map_or(0, |h| h.wall))
+    }
+
     /// Makes the log's membership this one, some time later.
-    pub(crate) fn reconcile(&mut self, voters: BTreeSet<NodeId>) {
+    pub(crate) fn reconcile(&mut self, voters: BTreeSet<NodeId>, learners: &BTreeSet<NodeId>) {
+        let mut members: BTreeSet<NodeId> = voters.union(learners).copied().collect();
+        members.extend(&self.log.voters);
         if self.log.voters != voters {
             let at = self.now + self.random.between(5, 50);
             self.queue.push(at, Happening::Membership { term: self.log.term, voters });
         }
+        // Who neither votes nor learns is sent nothing any more.
+        self.log.replicas.retain(|member, _| members.contains(member));
     }
 
     /// The change needs a majority of both sets, each of which holds all that is committed.
@@ -319,7 +329,7 @@ impl Cluster {
         let Some(leader) = self.log.leader().filter(|_| term == self.log.term) else { return };
         let joined = self.members_joined(leader);
         let index = self.log.index();
-        let complete = |m: &&NodeId| self.log.replicas[m].have >= index;
+        let complete = |m: &&NodeId| self.log.replicas[*m].have >= index;
         let complete: Vec<NodeId> = joined.iter().filter(complete).copied().collect();
         let of_new = complete.iter().filter(|m| voters.contains(m)).count();
         let possible = self.lives(leader)
@@ -328,6 +338,9 @@ impl Cluster {
         if possible && self.log.voters != voters {
             self.note(&format_args!("raft: voters {voters:?}"));
             self.log.voters = voters;
+            if !self.log.voters.contains(&leader) {
+                self.step_down(leader);
+            }
         }
     }
 }

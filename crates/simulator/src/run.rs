@@ -1,24 +1,22 @@
-//! One seeded run: a cluster is founded, given work, tormented, healed, and looked at.
+//! One seeded run: a cluster is founded, given work, tormented, healed, and looked at. All of it is said in the
+//! commands of a scenario, so that what a seed does can be read, replayed without it, and made shorter.
 
-use crate::cluster::{Cluster, Nastiness};
-use crate::founding::{Shape, entries};
-use crate::invariants::healed;
+use crate::founding::Shape;
+use crate::invariants::hopeless;
 use crate::random::Random;
-use crate::trouble::{end, strike};
+use crate::scenario::{Line, Player};
+use crate::trouble::{blip, strike};
 use crate::workload::Workload;
-use model::{NodeId, Task, TaskId};
 use std::ops::RangeInclusive;
 use std::time::Duration;
-
-/// For this long nothing may be due by itself when calm is looked at: longer than what a node said of its
-/// memory before its last copies ran is taken for old, because it says it anew when it comes back.
-const CALM: Duration = Duration::from_secs(65);
 
 /// How large a run is.
 #[derive(Clone, Debug)]
 pub struct Size {
     /// Nodes, drawn from this range.
     pub nodes: RangeInclusive<usize>,
+    /// One run of ten has more nodes, up to so many.
+    pub most_nodes: usize,
     /// Replicas asked for in all, about.
     pub replicas: usize,
     /// How long faults happen.
@@ -31,17 +29,24 @@ impl Size {
     /// Small clusters, for many seeds.
     pub fn small() -> Self {
         Self {
-            nodes: 3..=20,
+            nodes: 3..=10,
+            most_nodes: 20,
             replicas: 12,
             trouble: Duration::from_secs(40),
             heal: Duration::from_secs(700),
         }
     }
 
+    /// As [`Size::small`], and one in ten of up to 200 nodes.
+    pub fn wide() -> Self {
+        Self { most_nodes: 200, ..Self::small() }
+    }
+
     /// A thousand nodes with ten thousand replicas.
     pub fn large() -> Self {
         Self {
             nodes: 1_000..=1_000,
+            most_nodes: 1_000,
             replicas: 10_000,
             trouble: Duration::from_secs(30),
             heal: Duration::from_secs(700),
@@ -74,148 +79,85 @@ pub struct Report {
 
 /// Runs one seed.
 pub fn run(seed: u64, size: &Size) -> Report {
-    let mut random = Random::new(seed);
-    let shape = shape(&mut random, size);
-    let mut cluster = Cluster::new(random.next(), entries(shape), Nastiness::SOME);
-    let failure = play(&mut cluster, &mut random, size)
-        .err()
-        .map(|what| format!("seed {seed}: {what}\n{}", cluster.trace.tail()));
+    let mut player = Player::new();
+    let failure = play(&mut player, seed, size).err();
+    let cluster = player.cluster();
     Report {
         seed,
-        nodes: shape.managers + shape.workers,
+        nodes: cluster.hosts.len(),
         trace: cluster.trace.hash(),
         simulated: Duration::from_millis(cluster.now),
         steps: cluster.queue.count(),
         checks: cluster.invariants.checks,
         entries: cluster.log.index(),
         elections: cluster.log.elections,
-        failure,
+        failure: failure.map(|what| format!("seed {seed}: {what}\n{}", cluster.trace.tail())),
     }
 }
 
+/// What a seed does, up to where it broke, and what broke; `None` when all was well.
+pub(crate) fn script(seed: u64, size: &Size) -> Option<(Vec<Line>, String)> {
+    let mut player = Player::new();
+    let what = play(&mut player, seed, size).err()?;
+    Some((player.said, what))
+}
+
 fn shape(random: &mut Random, size: &Size) -> Shape {
-    // Small ones more often: they are where two of three is a majority.
     let (low, high) = (*size.nodes.start() as u64, *size.nodes.end() as u64);
-    let nodes = random.between(low, high).min(random.between(low, high)) as usize;
-    let managers = if nodes >= 5 && random.per_mille(300) { 5 } else { 3 };
+    // Small ones more often: they are where two of three is a majority.
+    let mut nodes = random.between(low, high).min(random.between(low, high));
+    if size.most_nodes as u64 > high && random.per_mille(100) {
+        let most = random.between(high, size.most_nodes as u64);
+        nodes = random.between(high, most);
+    }
+    let nodes = nodes as usize;
+    let managers = match random.between(0, 9) {
+        0..=2 if nodes >= 5 => 5,
+        3 if nodes >= 4 => 4,
+        _ => 3,
+    };
     let memory = random.between(2, 8) << 30;
     Shape { managers, workers: nodes - managers, memory, milli_cpus: 4_000 }
 }
 
-fn play(cluster: &mut Cluster, random: &mut Random, size: &Size) -> Result<(), String> {
-    let mut workload = Workload::new(random, size.replicas, cluster.hosts.len());
-    workload.deploy_all(cluster);
-    pass(cluster, 8_000)?;
-    let until = cluster.now + size.trouble.as_millis() as u64;
-    while cluster.now < until {
+fn play(player: &mut Player, seed: u64, size: &Size) -> Result<(), String> {
+    let random = &mut Random::new(seed);
+    let shape = shape(random, size);
+    let (managers, workers, memory) = (shape.managers, shape.workers, shape.memory >> 20);
+    let seed = random.next();
+    player.say(&format!("hosts {managers} {workers} memory={memory} seed={seed} nasty"))?;
+    let mut workload = Workload::new(random, size.replicas, managers + workers);
+    player.say_all(workload.deploy_all())?;
+    player.say("wait 8s")?;
+    let until = player.cluster().now + size.trouble.as_millis() as u64;
+    while player.cluster().now < until {
         if random.per_mille(300) {
-            workload.change_something(cluster, random);
+            let lines = workload.change_something(player.cluster(), random);
+            player.say_all(lines)?;
         } else {
-            strike(cluster, random);
+            for command in strike(player.cluster(), random) {
+                player.say(&command)?;
+            }
         }
-        pass(cluster, random.between(50, 2_500))?;
+        player.say(&format!("wait {}ms", random.between(50, 2_500)))?;
     }
-    end(cluster);
-    workload.be_reasonable(cluster);
-    wait_until_whole(cluster, size.heal.as_millis() as u64)?;
-    stay_calm(cluster, random)
-}
-
-fn pass(cluster: &mut Cluster, millis: u64) -> Result<(), String> {
-    let mut left = millis;
-    while left > 0 {
-        let step = left.min(250);
-        cluster.run(step);
-        left -= step;
-        if let Some(broken) = &cluster.invariants.broken {
-            return Err(broken.clone());
-        }
-    }
-    Ok(())
-}
-
-fn wait_until_whole(cluster: &mut Cluster, limit: u64) -> Result<(), String> {
-    let until = cluster.now + limit;
-    loop {
-        pass(cluster, 5_000)?;
-        let wrong = healed(cluster);
-        if wrong.is_empty() && quiet(cluster) {
-            return Ok(());
-        }
-        if cluster.now >= until {
-            return Err(format!("not healed: {}", wrong.join("; ")));
-        }
-    }
-}
-
-/// Whether the planner wants nothing now, and expects to want nothing for a while: nor is anything under way
-/// that it would follow up.
-fn quiet(cluster: &Cluster) -> bool {
-    let state = &cluster.log.state;
-    let Some(reign) = cluster.log.reign() else { return false };
-    let now = reign.cluster_now(cluster.now);
-    let plan = planner::plan(state, now, &cluster.settings);
-    let crashes = |s: &model::Service| s.spec().container.image.reference == "crashes";
-    let noisy = state.services.values().any(crashes);
-    let under_way = |t: &Task| t.holds() && !t.serving();
-    let still = plan.changes.is_empty() && !state.tasks.values().any(under_way);
-    noisy || still && plan.wake_at.is_none_or(|at| at > now + CALM)
-}
-
-/// What no blip may change: which tasks live. Forgetting one that ended moves nothing.
-fn live(cluster: &Cluster) -> Vec<TaskId> {
-    let tasks = cluster.log.state.tasks.values();
-    tasks.filter(|t| t.live()).map(|t| t.id).collect()
+    player.say("end")?;
+    let lines = workload.be_reasonable(player.cluster());
+    player.say_all(lines)?;
+    player.say(&format!("whole {}s", size.heal.as_secs()))?;
+    stay_calm(player, random)
 }
 
 /// A blip below the limits starts and stops nothing, and neither does an election, a planned stop, or a
 /// time in which nobody heard anybody.
-fn stay_calm(cluster: &mut Cluster, random: &mut Random) -> Result<(), String> {
-    if cluster.log.state.services.values().any(|s| s.spec().container.image.reference == "crashes")
-    {
+fn stay_calm(player: &mut Player, random: &mut Random) -> Result<(), String> {
+    if player.cluster().log.state.services.values().any(hopeless) {
         return Ok(());
     }
-    let before = live(cluster);
-    let nodes: Vec<NodeId> = cluster.hosts.keys().copied().collect();
-    let node = random.pick(&nodes).expect("a cluster has nodes");
-    match random.between(0, 4) {
-        0 => {
-            cluster.network.isolate(node);
-            pass(cluster, 1_200)?;
-            cluster.network.heal();
-        }
-        1 => {
-            cluster.kill_daemon(node);
-            pass(cluster, 1_000)?;
-            cluster.start_daemon(node);
-        }
-        2 => {
-            for node in &nodes {
-                cluster.network.isolate(*node);
-            }
-            pass(cluster, 8_000)?;
-            cluster.network.heal();
-        }
-        3 => {
-            cluster.stop_daemon(node);
-            pass(cluster, 12_000)?;
-            cluster.start_daemon(node);
-        }
-        _ => {
-            let leader = cluster.log.leader().unwrap_or(node);
-            cluster.kill_daemon(leader);
-            pass(cluster, 1_000)?;
-            cluster.start_daemon(leader);
-        }
+    player.say("calm")?;
+    for command in blip(player.cluster(), random) {
+        player.say(&command)?;
     }
-    pass(cluster, 6_000)?;
-    let after = live(cluster);
-    if after == before {
-        return Ok(());
-    }
-    let only = |these: &[TaskId], those: &[TaskId]| -> Vec<String> {
-        these.iter().filter(|t| !those.contains(t)).map(ToString::to_string).collect()
-    };
-    let (gone, new) = (only(&before, &after), only(&after, &before));
-    Err(format!("a blip moved something: {gone:?} gone, {new:?} new"))
+    player.say("wait 6s")?;
+    player.say("still")
 }

@@ -16,6 +16,8 @@ const REFUSED: u64 = 100;
 const LIST_EVERY: u64 = 60;
 /// Signs between two questions whether an engine lives.
 const PING_EVERY: u64 = 6;
+/// How long something that was sent twice may be late, in milliseconds.
+const LATE: u64 = 3_000;
 /// How often a node says again what the cluster has not taken, in milliseconds.
 const REFRESH_AGAIN: u64 = 1_000;
 
@@ -23,6 +25,10 @@ impl Cluster {
     /// A node looks for a manager whose views can be trusted, and hears that its view is still the newest.
     pub(crate) fn sign(&mut self, node: NodeId, life: u64) {
         if self.hosts.get_mut(&node).and_then(|h| h.daemon_of(life)).is_none() {
+            return;
+        }
+        if self.is_told_of_its_removal(node) {
+            self.go(node);
             return;
         }
         self.queue.push(self.now + SIGN, Happening::Sign { node, life });
@@ -137,7 +143,10 @@ impl Cluster {
         if !self.serves(manager, node) {
             return;
         }
-        let replica = &self.log.replicas[&manager];
+        let Some(replica) = self.log.replicas.get(&manager) else { return };
+        if !replica.state.nodes.contains_key(&node) {
+            return;
+        }
         let (state, newest) = (&replica.state, Some(replica.moved.at(node)));
         let host = self.hosts.get_mut(&node).expect("only hosts listen");
         let life = host.life;
@@ -148,9 +157,14 @@ impl Cluster {
             return;
         }
         let Some(delay) = self.network.call(&mut self.random, manager, node) else { return };
-        session.sent = newest;
+        let often = self.nastiness.older;
+        let older = often > 0 && self.random.per_mille(often);
+        let older = older && replica.past.nodes.contains_key(&node);
         session.arrives = session.arrives.max(self.now + delay.as_millis() as u64);
         let (at, number) = (session.arrives, session.number);
+        // The right one follows when it moves next, or when the node asks whether its view is the newest.
+        session.sent = if older { None } else { newest };
+        let state = if older { &replica.past } else { state };
         // Agents do not look at what all views share.
         let view = Arc::new(state.view_for(node, &State::default().shared()));
         let age = Duration::from_millis(self.contact_age(manager));
@@ -179,10 +193,21 @@ impl Cluster {
             self.queue.push(at, Happening::Reported { node, life, number, accepted: false });
             return;
         };
+        let at = self.now + delay.as_millis() as u64;
+        if self.comes_twice() {
+            // Nobody waits for the answer to this one.
+            let (at, report) = (at + self.random.between(0, LATE), report.clone());
+            self.queue.push(at, Happening::Report { node, life: 0, number, report });
+        }
         if !self.random.per_mille(self.nastiness.answers) {
-            let at = self.now + delay.as_millis() as u64;
             self.queue.push(at, Happening::Report { node, life, number, report });
         }
+    }
+
+    /// Whether what is sent now comes once more, later.
+    fn comes_twice(&mut self) -> bool {
+        let often = self.nastiness.doubled;
+        often > 0 && self.random.per_mille(often)
     }
 
     /// How long a message takes from a node through its manager to the leader.
@@ -225,6 +250,10 @@ impl Cluster {
         let refresh = Refresh { node, facts, address: None, away };
         if let Some(delay) = self.way_to_leader(node) {
             let at = now + delay.as_millis() as u64;
+            if self.comes_twice() {
+                let (at, refresh) = (at + self.random.between(0, LATE), refresh.clone());
+                self.queue.push(at, Happening::Refresh { life: 0, refresh });
+            }
             self.queue.push(at, Happening::Refresh { life, refresh });
         }
     }

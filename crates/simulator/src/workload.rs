@@ -1,12 +1,10 @@
-//! What people ask of a simulated cluster: projects of a few kinds of services, and changes of mind.
+//! What people ask of a simulated cluster: projects of a few kinds of services, and changes of mind. Said in the
+//! commands of a scenario.
 
 use crate::cluster::Cluster;
 use crate::random::Random;
-use crate::scenario::{amend, project_spec};
-use model::{
-    Availability, Command, Deploy, NodeId, ProjectName, Remove, Scale, ServiceName, SetNode,
-};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::scenario::Line;
+use crate::trouble::disposable;
 use std::fmt::Write as _;
 
 /// Most replicas of a service whose file is changed.
@@ -19,6 +17,10 @@ struct Wish {
     replicas: u64,
     /// Counts changes of the file that make new tasks necessary.
     version: u64,
+    /// The file names an image that does not stay up.
+    bad: bool,
+    /// What the file says of roll-outs.
+    pace: &'static str,
 }
 
 impl Wish {
@@ -37,10 +39,24 @@ enum Kind {
     Heavy,
     HostPort,
     Ends,
+    /// Something is run before each copy.
+    Prepared,
+    /// Something is run once before all copies.
+    PreparedOnce,
     Crashes,
 }
 
-const KINDS: [Kind; 9] = [
+/// What files say of roll-outs: mostly nothing.
+const PACES: [&str; 6] = [
+    "",
+    "",
+    "",
+    ", update_config: {parallelism: 2}",
+    ", update_config: {parallelism: 2, delay: 3s}",
+    ", update_config: {order: stop-first}",
+];
+
+const KINDS: [Kind; 11] = [
     Kind::Plain,
     Kind::Checked,
     Kind::Published,
@@ -49,6 +65,8 @@ const KINDS: [Kind; 9] = [
     Kind::Heavy,
     Kind::HostPort,
     Kind::Ends,
+    Kind::Prepared,
+    Kind::PreparedOnce,
     Kind::Crashes,
 ];
 
@@ -59,6 +77,8 @@ pub(crate) struct Workload {
     /// What is said of each project beside its document.
     words: Vec<Vec<String>>,
     nodes: u64,
+    /// Hosts that joined, counted.
+    joined: u64,
 }
 
 impl Workload {
@@ -72,10 +92,11 @@ impl Workload {
             let replicas = random.between(1, most.min(left));
             left -= replicas;
             // Those that crash all the time are few: they keep everything else from being quiet.
-            let kinds = if random.per_mille(150) { 9 } else { 8 };
+            let kinds = KINDS.len() - usize::from(!random.per_mille(150));
             let kind = random.pick(&KINDS[..kinds]).expect("there are kinds");
             let replicas = replicas.min(limit(kind, nodes));
-            let wish = Wish { kind, replicas, version: 0 };
+            let pace = random.pick(&PACES).expect("there are paces");
+            let wish = Wish { kind, replicas, version: 0, bad: false, pace };
             let last = projects.last_mut().expect("there is one");
             last.push(wish);
             if last.len() >= 3 {
@@ -84,29 +105,17 @@ impl Workload {
         }
         projects.retain(|p| !p.is_empty());
         let words = projects.iter().map(|wishes| words(random, wishes)).collect();
-        Self { projects, words, nodes }
+        Self { projects, words, nodes, joined: 0 }
     }
 
-    pub(crate) fn deploy_all(&mut self, cluster: &mut Cluster) {
-        for number in 0..self.projects.len() {
-            self.deploy(cluster, number);
-        }
+    pub(crate) fn deploy_all(&self) -> Vec<Line> {
+        (0..self.projects.len()).map(|number| self.deploy(number)).collect()
     }
 
-    fn deploy(&self, cluster: &mut Cluster, number: usize) {
-        let name = project_name(number);
-        let document = self.document(number);
-        let mut spec = project_spec(&name, &document).expect("the documents made here are valid");
-        let words = self.words[number].iter().map(String::as_str);
-        amend(&mut spec, words).expect("the words made here are valid");
-        cluster.ask(Command::Deploy(Deploy {
-            spec,
-            seen: None,
-            logins: BTreeMap::new(),
-            contents: BTreeMap::new(),
-            powers: BTreeSet::new(),
-            grant: false,
-        }));
+    fn deploy(&self, number: usize) -> Line {
+        let words: String = self.words[number].iter().flat_map(|w| [" ", w]).collect();
+        let command = format!("deploy {}{words} &", project_name(number));
+        Line { command, document: self.document(number) }
     }
 
     /// The Compose file of a project.
@@ -118,7 +127,7 @@ impl Workload {
             let replicas = self.projects[number][self.lowest(number, position)].replicas;
             write!(text, "  {name}:\n    environment: {{VERSION: \"{}\"}}\n", wish.version)
                 .expect("a string takes all");
-            text.push_str(&wish.kind.body(number, position, replicas));
+            text.push_str(&wish.body(number, position, replicas));
             if wish.kind == Kind::Data {
                 writeln!(volumes, "  data{position}: {{}}").expect("a string takes all");
             }
@@ -144,55 +153,69 @@ impl Workload {
     }
 
     /// Somebody changes their mind.
-    pub(crate) fn change_something(&mut self, cluster: &mut Cluster, random: &mut Random) {
+    pub(crate) fn change_something(&mut self, cluster: &Cluster, random: &mut Random) -> Vec<Line> {
         let number = random.between(0, self.projects.len() as u64 - 1) as usize;
         let position = random.between(0, self.projects[number].len() as u64 - 1) as usize;
         let position = self.lowest(number, position);
-        let nodes: Vec<NodeId> = cluster.hosts.keys().copied().collect();
+        let nodes: Vec<String> = nodes(cluster);
         let node = random.pick(&nodes).expect("a cluster has nodes");
         let most = limit(self.projects[number][position].kind, self.nodes).min(8);
         let nodes = self.nodes;
+        let (project, service) = (project_name(number), service_name(position));
         let wish = &mut self.projects[number][position];
-        match random.between(0, 5) {
+        match random.between(0, 10) {
             0 | 1 if !matches!(wish.kind, Kind::Everywhere) => {
                 wish.replicas = random.between(0, most);
-                let counts = BTreeMap::from([(service_name(position), wish.replicas as u32)]);
-                let project = project_name(number);
-                cluster.ask(Command::Scale(Scale { project, counts, seen: None }));
+                vec![Line::new(format!("scale {project} {service}={} &", wish.replicas))]
             }
             // One after the other, a large service would take longer than anybody watches.
-            2 if wish.copies(nodes) <= ROLLED => {
+            2 | 3 if wish.copies(nodes) <= ROLLED => {
                 wish.version += 1;
-                self.deploy(cluster, number);
+                wish.bad = wish.kind.may_be_bad() && random.per_mille(250);
+                vec![self.deploy(number)]
             }
-            3 => set(cluster, node, Availability::Drain),
-            4 => set(cluster, node, Availability::Active),
-            _ => {
-                let project = project_name(number);
-                cluster.ask(Command::Remove(Remove { project, volumes: false }));
-                self.deploy(cluster, number);
+            4 => vec![Line::new(format!("drain {node} &"))],
+            5 => vec![Line::new(format!("activate {node} &"))],
+            6 => vec![Line::new(format!("pause {node} &"))],
+            7 => {
+                let wish = random.pick(&["pause", "resume", "undo"]).expect("there are wishes");
+                vec![Line::new(format!("rollout {project} {wish} &"))]
             }
+            8 => {
+                self.joined += 1;
+                let role = if random.per_mille(300) { "manager" } else { "worker" };
+                vec![Line::new(format!("join m{} {role} &", self.joined))]
+            }
+            9 => match disposable(cluster, random) {
+                Some(node) => {
+                    let force = if random.per_mille(300) { " force" } else { "" };
+                    vec![Line::new(format!("remove-node {node}{force} &"))]
+                }
+                None => Vec::new(),
+            },
+            _ => vec![Line::new(format!("remove {project} &")), self.deploy(number)],
         }
     }
 
     /// At the end everybody wants something that can be had: all nodes, all projects.
-    pub(crate) fn be_reasonable(&mut self, cluster: &mut Cluster) {
-        let nodes: Vec<NodeId> = cluster.hosts.keys().copied().collect();
-        for node in nodes {
-            set(cluster, node, Availability::Active);
+    pub(crate) fn be_reasonable(&mut self, cluster: &Cluster) -> Vec<Line> {
+        for wish in self.projects.iter_mut().flatten().filter(|w| w.bad) {
+            wish.bad = false;
+            wish.version += 1;
         }
-        self.deploy_all(cluster);
+        let nodes = nodes(cluster).into_iter();
+        let mut lines: Vec<Line> =
+            nodes.map(|node| Line::new(format!("activate {node} &"))).collect();
+        for number in 0..self.projects.len() {
+            lines.push(self.deploy(number));
+            lines.push(Line::new(format!("rollout {} resume &", project_name(number))));
+        }
+        lines
     }
 }
 
-fn set(cluster: &mut Cluster, node: NodeId, availability: Availability) {
-    let availability = Some(availability);
-    cluster.ask(Command::SetNode(SetNode {
-        node,
-        availability,
-        role: None,
-        labels: BTreeMap::new(),
-    }));
+fn nodes(cluster: &Cluster) -> Vec<String> {
+    cluster.log.state.nodes.values().map(|n| n.name.to_string()).collect()
 }
 
 /// Most replicas that make sense: one where a copy keeps data, one per node where it takes a port.
@@ -240,38 +263,58 @@ fn words(random: &mut Random, wishes: &[Wish]) -> Vec<String> {
     words
 }
 
-fn project_name(number: usize) -> ProjectName {
-    format!("p{number}").parse().expect("a valid name")
+fn project_name(number: usize) -> String {
+    format!("p{number}")
 }
 
-fn service_name(position: usize) -> ServiceName {
-    format!("s{position}").parse().expect("a valid name")
+fn service_name(position: usize) -> String {
+    format!("s{position}")
 }
 
 impl Kind {
-    fn body(self, number: usize, position: usize, replicas: u64) -> String {
+    /// Whether its file may name an image that does not stay up, and be mended.
+    fn may_be_bad(self) -> bool {
+        matches!(self, Self::Plain | Self::Checked | Self::Published)
+    }
+}
+
+impl Wish {
+    /// What the file says of it, beside its environment.
+    fn body(&self, number: usize, position: usize, replicas: u64) -> String {
         let port = 10_000 + number * 10 + position;
-        let deploy = format!("    deploy: {{replicas: {replicas}}}\n");
-        match self {
-            Self::Plain => format!("    image: web\n{deploy}"),
-            Self::Checked => format!(
-                "    image: web\n{deploy}    healthcheck: {{test: [CMD, \"true\"], interval: 1s}}\n"
+        let pace = self.pace;
+        let deploy = format!("    deploy: {{replicas: {replicas}{pace}}}\n");
+        let web = if self.bad { "ends-badly" } else { "web" };
+        match self.kind {
+            Kind::Plain => format!("    image: {web}\n{deploy}"),
+            Kind::Checked => format!(
+                "    image: {web}\n{deploy}    healthcheck: {{test: [CMD, \"true\"], interval: 1s}}\n"
             ),
-            Self::Published => format!("    image: web\n{deploy}    ports: [\"{port}:80\"]\n"),
-            Self::Data => {
+            Kind::Published => format!("    image: {web}\n{deploy}    ports: [\"{port}:80\"]\n"),
+            Kind::Data => {
                 format!("    image: db\n{deploy}    volumes: [\"data{position}:/data\"]\n")
             }
-            Self::Everywhere => "    image: web\n    deploy: {mode: global}\n".to_owned(),
-            Self::Heavy => format!(
-                "    image: web\n    deploy: {{replicas: {replicas}, resources: {{reservations: {{memory: 700M}}}}}}\n"
+            Kind::Everywhere => "    image: web\n    deploy: {mode: global}\n".to_owned(),
+            Kind::Heavy => format!(
+                "    image: web\n    deploy: {{replicas: {replicas}{pace}, resources: {{reservations: {{memory: 700M}}}}}}\n"
             ),
-            Self::HostPort => format!(
+            Kind::HostPort => format!(
                 "    image: web\n{deploy}    ports: [{{target: 80, published: \"{port}\", mode: host}}]\n"
             ),
-            Self::Ends => format!(
+            Kind::Ends => format!(
                 "    image: ends\n    deploy: {{replicas: {replicas}, restart_policy: {{condition: on-failure}}}}\n"
             ),
-            Self::Crashes => format!("    image: crashes\n{deploy}"),
+            Kind::Prepared => {
+                format!(
+                    "    image: web\n{deploy}    pre_start:\n      - {{image: ends, command: [one]}}\n      - {{image: works, command: [two]}}\n"
+                )
+            }
+            Kind::PreparedOnce => {
+                format!(
+                    "    image: web\n{deploy}    pre_start:\n      - {{image: works, command: [all], per_replica: false}}\n"
+                )
+            }
+            Kind::Crashes => format!("    image: crashes\n{deploy}"),
         }
     }
 }

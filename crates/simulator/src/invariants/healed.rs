@@ -2,7 +2,9 @@
 //! service whole or waiting with a reason, every task's container running, and no other.
 
 use crate::cluster::Cluster;
-use model::{Readiness, Service, Slot, State, Task, TaskId};
+use crate::engine::Held;
+use crate::host::Standing;
+use model::{Phase, Readiness, Service, Slot, State, Task, TaskId};
 use planner::{Plan, Reason};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,13 +24,17 @@ pub(crate) fn healed(cluster: &Cluster) -> Vec<String> {
         if service.removed {
             wrong.push(format!("{} is removed and still there", service.full_name()));
         }
-        // What crashes all the time is never whole.
-        if service.spec().container.image.reference != "crashes" {
+        if !hopeless(service) {
             wrong.extend(whole(state, service, &waiting));
         }
     }
     wrong.extend(containers(cluster));
     wrong
+}
+
+/// Whether a service crashes all the time: it is never whole, nor ever still.
+pub(crate) fn hopeless(service: &Service) -> bool {
+    matches!(service.spec().container.image.reference.as_str(), "crashes" | "ends-badly")
 }
 
 type Waiting = BTreeMap<(model::ServiceId, Slot), String>;
@@ -53,9 +59,8 @@ fn passes(state: &State, plan: &Plan, waiting: &planner::Waiting) -> bool {
         Reason::Dependency { service, .. } => {
             let project = &state.services[&waiting.service].project;
             let Some(other) = state.service(project, service) else { return true };
-            let crashes = other.spec().container.image.reference == "crashes";
             let mut waits = plan.waiting.iter().filter(|w| w.service == other.id);
-            !crashes && !waits.any(|w| !passes(state, plan, w))
+            !hopeless(other) && !waits.any(|w| !passes(state, plan, w))
         }
         _ => false,
     }
@@ -85,8 +90,10 @@ fn whole(state: &State, service: &Service, waiting: &Waiting) -> Vec<String> {
         let name = format!("{}.{slot}", service.full_name());
         match tasks.as_slice() {
             [task] if task.serving() && task.generation == service.generation => {}
-            // One that cannot be replaced holds up those after it.
+            // One that cannot be replaced holds up those after it; and a roll-out that was paused, by somebody or
+            // because it failed, goes on when somebody says so.
             [_] if waiting.keys().any(|(s, _)| *s == service.id) => {}
+            [_] if service.rollout.as_ref().is_some_and(|r| r.phase == Phase::Paused) => {}
             [task] => wrong.push(format!(
                 "{name}: generation {} of {}, {}, healthy: {}",
                 task.generation, service.generation, task.state, task.healthy
@@ -105,6 +112,12 @@ fn containers(cluster: &Cluster) -> Vec<String> {
         state.tasks.values().filter(|t| t.live() && t.state.rank() >= 2).map(|t| t.id).collect();
     let mut found = BTreeSet::new();
     for host in cluster.hosts.values() {
+        let forgotten = |c: &&Held| !state.tasks.contains_key(&c.shown.task);
+        let member = host.standing == Standing::Member;
+        let left_over = host.engine.containers.values().find(|c| member && forgotten(c));
+        if let Some(held) = left_over {
+            wrong.push(format!("container {} of a forgotten task is left", held.shown.id));
+        }
         for held in host.engine.running() {
             let task = held.shown.task;
             if !wanted.contains(&task) {

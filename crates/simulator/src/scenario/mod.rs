@@ -14,11 +14,13 @@
 //! Lines that start with `>` are the script, `#` starts a comment, the rest is rewritten. The commands are
 //! listed at `perform` in `perform.rs`; a duration is `3s`, `250ms` or `24h`; a host is its name or `leader`.
 
-pub(crate) use amend::amend;
-pub(crate) use perform::project_spec;
+pub(crate) use player::{Line, Player};
 
 mod amend;
+mod ends;
+mod faults;
 mod perform;
+mod player;
 mod show;
 mod stage;
 

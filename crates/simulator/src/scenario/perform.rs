@@ -1,14 +1,14 @@
 //! The commands of a scenario.
 
 use super::amend::amend;
+use super::faults::fault;
 use super::show::show;
 use super::stage::Stage;
-use crate::cluster::Cluster;
-use crate::engine::Mode;
+use crate::cluster::{Cluster, Nastiness};
 use crate::founding::Shape;
 use model::{
-    Availability, Command, Deploy, NodeId, Outcome, ProjectName, ProjectSpec, Remove, RolloutWish,
-    Run, Scale, ServiceName, SetNode, SetRollout,
+    Availability, Command, Deploy, Facts, Join, NodeId, Outcome, ProjectName, ProjectSpec, Remove,
+    RemoveNode, Role, RolloutWish, Run, Scale, ServiceName, SetNode, SetRollout,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,21 +17,25 @@ type Said = Result<Vec<String>, String>;
 /// How long somebody in a scenario waits for an answer, in milliseconds.
 const ANSWER: u64 = 5_000;
 
-/// Performs one command. The first is `hosts MANAGERS [WORKERS] [memory=MIB] [cpus=N]`.
+/// Performs one command. The first is `hosts MANAGERS [WORKERS] [memory=MIB] [cpus=N] [seed=N] [nasty]`; a nasty
+/// world loses answers and events by itself.
 ///
 /// People: `deploy PROJECT [WORD]...` with a Compose document below (words: `amend.rs`), `scale PROJECT SERVICE=N`, `remove PROJECT`,
 /// `run PROJECT SERVICE NAME` (the service's container once more), `rollout PROJECT pause|resume|undo [SERVICE]...`,
-/// `drain|pause|activate HOST`, `label HOST KEY=VALUE`. Faults: `cut HOST...`, `cut-link HOST HOST`,
-/// `deafen HOST HOST` (the first does not hear the second), `heal`, `crash HOST...`, `boot HOST`,
-/// `kill HOST`, `stop HOST`, `start HOST` (their daemons), `freeze HOST FOR`, `engine HOST
-/// stop|hang|answer`. Time: `wait FOR`. Looking: `show`, `links`.
+/// `drain|pause|activate HOST`, `label HOST KEY=VALUE`, `join HOST manager|worker [replace]`, `remove-node HOST [force]`; with `&` at the end nobody waits for the answer. Faults: `cut HOST...`, `rejoin HOST...`, `cut-link HOST HOST`,
+/// `deafen HOST HOST` (the first does not hear the second), `split HOST...` (from all others), `bridge HOST HOST...` (the first reaches all, the rest are split from all others),
+/// `flap HOST TIMES FOR`, `rough LOST-OF-THOUSAND FOR` (loss and delay), `heal`, `crash HOST...`, `boot HOST...`,
+/// `wipe HOST` (of all it has on disk), `kill HOST...`, `stop HOST...`, `start HOST...` (their daemons), `freeze HOST FOR`, `clock HOST SECONDS` (how far its wall clock is ahead), `engine HOST
+/// stop|restart|hang|slow|answer`, `end-container|take-container HOST N`, `end` (of all faults). Time: `wait FOR`. Looking: `show`, `links`. What must be: `whole FOR` (within that time),
+/// `calm` and later `still` (the same tasks live).
 pub(super) fn perform(stage: &mut Option<Stage>, command: &str, document: &str) -> Said {
-    let words: Vec<&str> = command.split_whitespace().collect();
+    let mut words: Vec<&str> = command.split_whitespace().collect();
+    let waits = words.pop_if(|last| *last == "&").is_none();
     let (Some(verb), args) = (words.first(), words.get(1..).unwrap_or_default()) else {
         return Err("a command is missing".to_owned());
     };
     if *verb == "hosts" {
-        *stage = Some(Stage::new(shape(args)?));
+        *stage = Some(hosts(args)?);
         return Ok(Vec::new());
     }
     let stage = stage.as_mut().ok_or("`hosts` comes first")?;
@@ -39,9 +43,16 @@ pub(super) fn perform(stage: &mut Option<Stage>, command: &str, document: &str) 
         "show" => return Ok(show(&stage.cluster)),
         "links" => return Ok(links(&stage.cluster)),
         "wait" => stage.cluster.run(duration(args.first())?),
+        "whole" => stage.wait_until_whole(duration(args.first())?),
+        "calm" => stage.calm(),
+        "still" => stage.still(),
         "deploy" | "run" | "scale" | "rollout" | "remove" | "drain" | "pause" | "activate"
-        | "label" => {
+        | "label" | "join" | "remove-node" => {
             let wish = wish(&stage.cluster, verb, args, document)?;
+            if !waits {
+                stage.cluster.ask(wish);
+                return Ok(stage.news());
+            }
             let refused = ask(&mut stage.cluster, wish);
             let mut lines = stage.news();
             lines.extend(refused);
@@ -52,25 +63,28 @@ pub(super) fn perform(stage: &mut Option<Stage>, command: &str, document: &str) 
     Ok(stage.news())
 }
 
-fn shape(args: &[&str]) -> Result<Shape, String> {
+fn hosts(args: &[&str]) -> Result<Stage, String> {
     let mut shape = Shape { managers: 3, workers: 0, memory: 8 << 30, milli_cpus: 4_000 };
+    let (mut seed, mut nastiness) = (1, Nastiness::NONE);
     for (position, arg) in args.iter().enumerate() {
         match arg.split_once('=') {
             Some(("memory", mib)) => shape.memory = number(mib)? << 20,
             Some(("cpus", cpus)) => shape.milli_cpus = number(cpus)? * 1_000,
+            Some(("seed", number_of_it)) => seed = number(number_of_it)?,
+            None if *arg == "nasty" => nastiness = Nastiness::SOME,
             Some(_) => return Err(format!("what is {arg}?")),
             None if position == 0 => shape.managers = number(arg)? as usize,
             None => shape.workers = number(arg)? as usize,
         }
     }
-    Ok(shape)
+    Ok(Stage::new(shape, seed, nastiness))
 }
 
-fn number(text: &str) -> Result<u64, String> {
+pub(super) fn number(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| format!("{text} is not a number"))
 }
 
-fn duration(text: Option<&&str>) -> Result<u64, String> {
+pub(super) fn duration(text: Option<&&str>) -> Result<u64, String> {
     let text = text.ok_or("a duration is missing")?;
     match (text.strip_suffix("ms"), text.strip_suffix('s'), text.strip_suffix('h')) {
         (Some(ms), ..) => number(ms),
@@ -80,7 +94,7 @@ fn duration(text: Option<&&str>) -> Result<u64, String> {
     }
 }
 
-fn host(cluster: &Cluster, name: Option<&&str>) -> Result<NodeId, String> {
+pub(super) fn host(cluster: &Cluster, name: Option<&&str>) -> Result<NodeId, String> {
     let name = name.ok_or("a host is missing")?;
     cluster.named(name).ok_or_else(|| format!("there is no host {name}"))
 }
@@ -99,6 +113,11 @@ fn wish(cluster: &Cluster, verb: &str, args: &[&str], document: &str) -> Result<
         Ok(Command::SetNode(SetNode { node, availability, role: None, labels }))
     };
     match verb {
+        "join" => join(cluster, args),
+        "remove-node" => {
+            let (node, force) = (host(cluster, args.first())?, args.contains(&"force"));
+            Ok(Command::RemoveNode(RemoveNode { node, force }))
+        }
         "deploy" => {
             let mut spec = project_spec(&project()?, document)?;
             amend(&mut spec, args[1..].iter().copied())?;
@@ -161,8 +180,30 @@ fn wish(cluster: &Cluster, verb: &str, args: &[&str], document: &str) -> Result<
     }
 }
 
+/// A host like the first one wants to join.
+pub(super) fn join(cluster: &Cluster, args: &[&str]) -> Result<Command, String> {
+    let name = args.first().ok_or("a name is missing")?;
+    let role = match args.get(1) {
+        Some(&"manager") => Role::Manager,
+        Some(&"worker") => Role::Worker,
+        _ => return Err("manager or worker?".to_owned()),
+    };
+    let like = cluster.log.state.nodes.values().next().ok_or("there is no host yet")?;
+    let facts = Facts { engine_ready: true, ..like.facts.clone() };
+    Ok(Command::Join(Join {
+        name: name.parse().map_err(|e| format!("{e}"))?,
+        role,
+        address: like.address,
+        control_port: like.control_port,
+        edge_port: like.edge_port,
+        key_digest: format!("key of {name}, made at {}", cluster.now),
+        facts,
+        replace: args.contains(&"replace"),
+    }))
+}
+
 /// A project from a Compose document without its name.
-pub(crate) fn project_spec(name: &ProjectName, document: &str) -> Result<ProjectSpec, String> {
+fn project_spec(name: &ProjectName, document: &str) -> Result<ProjectSpec, String> {
     let text = format!("name: {name}\n{document}");
     compose::parse_canonical(&text, false).map_err(|e| format!("{e:?}"))
 }
@@ -191,40 +232,4 @@ fn links(cluster: &Cluster) -> Vec<String> {
     let lines: Vec<String> =
         links.map(|l| format!("{} does not hear {}", name(l.by), name(l.node))).collect();
     if lines.is_empty() { vec!["all links work".to_owned()] } else { lines }
-}
-
-fn fault(cluster: &mut Cluster, verb: &str, args: &[&str]) -> Result<(), String> {
-    let each = |cluster: &Cluster| -> Result<Vec<NodeId>, String> {
-        args.iter().map(|a| host(cluster, Some(a))).collect()
-    };
-    match verb {
-        "cut" => each(cluster)?.into_iter().for_each(|n| cluster.network.isolate(n)),
-        "crash" => each(cluster)?.into_iter().for_each(|n| cluster.crash(n)),
-        "boot" => each(cluster)?.into_iter().for_each(|n| cluster.boot(n)),
-        "kill" => each(cluster)?.into_iter().for_each(|n| cluster.kill_daemon(n)),
-        "start" => each(cluster)?.into_iter().for_each(|n| cluster.start_daemon(n)),
-        "stop" => each(cluster)?.into_iter().for_each(|n| cluster.stop_daemon(n)),
-        "heal" => cluster.network.heal(),
-        "cut-link" | "deafen" => {
-            let (a, b) = (host(cluster, args.first())?, host(cluster, args.get(1))?);
-            cluster.network.cut(b, a);
-            if verb == "cut-link" {
-                cluster.network.cut(a, b);
-            }
-        }
-        "freeze" => {
-            let (node, millis) = (host(cluster, args.first())?, duration(args.get(1))?);
-            cluster.freeze(node, millis);
-        }
-        "engine" => {
-            let node = host(cluster, args.first())?;
-            match args.get(1) {
-                Some(&"stop") => cluster.set_engine(node, Mode::Stopped, true),
-                Some(&"hang") => cluster.set_engine(node, Mode::Hangs, false),
-                _ => cluster.set_engine(node, Mode::Answers, false),
-            }
-        }
-        _ => return Err("no such command".to_owned()),
-    }
-    Ok(())
 }

@@ -2,30 +2,49 @@
 
 use crate::cluster::{Cluster, Nastiness};
 use crate::founding::{Shape, entries};
-use model::{Event, TaskState};
+use model::{Event, TaskId, TaskState};
 
 /// A cluster on a stage.
-pub(super) struct Stage {
-    pub(super) cluster: Cluster,
+pub(crate) struct Stage {
+    pub(crate) cluster: Cluster,
     /// Index of the last event shown.
     shown: u64,
     /// Told lines shown.
     told: usize,
+    /// Nobody looks at what happened.
+    blind: bool,
+    /// Tasks that lived when it was calm.
+    pub(super) lived: Vec<TaskId>,
+    /// What was not as it has to be when it was looked at.
+    failed: Option<String>,
 }
 
 impl Stage {
-    pub(super) fn new(shape: Shape) -> Self {
+    pub(super) fn new(shape: Shape, seed: u64, nastiness: Nastiness) -> Self {
         let entries = entries(shape);
         let shown = entries.len() as u64;
-        Self { cluster: Cluster::new(1, entries, Nastiness::NONE), shown, told: 0 }
+        let cluster = Cluster::new(seed, entries, nastiness);
+        Self { cluster, shown, told: 0, blind: false, lived: Vec::new(), failed: None }
+    }
+
+    /// From now on nobody looks.
+    pub(super) fn shut_eyes(&mut self) {
+        self.blind = true;
+    }
+
+    pub(super) fn fail(&mut self, what: String) {
+        self.failed.get_or_insert(what);
     }
 
     pub(super) fn broken(&self) -> Option<String> {
-        self.cluster.invariants.broken.clone()
+        self.cluster.invariants.broken.clone().or_else(|| self.failed.clone())
     }
 
     /// What happened since the last look, a line each, in order of time.
     pub(super) fn news(&mut self) -> Vec<String> {
+        if self.blind {
+            return Vec::new();
+        }
         let state = &self.cluster.log.state;
         let new = state.events.iter().filter(|e| e.index > self.shown);
         let events = new.filter(|e| worth_a_line(&e.event));
