@@ -5,6 +5,9 @@
 
 mod documents;
 mod floors;
+#[path = "../mutations/list.rs"]
+mod list;
+mod mutations;
 mod numbered;
 mod sources;
 mod tree;
@@ -61,6 +64,13 @@ fn source_files_hold_no_leftovers() {
 #[test]
 fn deciding_crates_are_values() {
     none(&Tree::read().rust().flat_map(sources::doing).collect::<Vec<_>>());
+}
+
+#[test]
+fn rules_broken_on_purpose_are_found_and_are_nowhere_else() {
+    let tree = Tree::read();
+    none(&mutations::check(&tree, &list::MUTATIONS));
+    none(&tree.rust().flat_map(mutations::switches).collect::<Vec<_>>());
 }
 
 #[test]

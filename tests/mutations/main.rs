@@ -1,0 +1,52 @@
+//! The mutation gate: a simulator that finds nothing proves nothing. Rules of the deciding crates are broken on
+//! purpose, one at a time, and the seeded simulation must notice each of them.
+//!
+//! The rules are broken in a copy of the crates (`copy.rs`), never in the tree: no switch, feature or `cfg` of a
+//! product build can turn one on. `list.rs` says which. `SEEDS=n` is how many seeds each may take, `MUTATION=name`
+//! looks at one alone.
+
+mod copy;
+mod list;
+
+use copy::Copy;
+use list::MUTATIONS;
+
+/// Seeds within which a broken rule must be noticed.
+const SEEDS: u64 = 500;
+/// Seeds that the copy must pass while no rule is broken.
+const SOUND: u64 = 30;
+
+#[test]
+fn every_broken_rule_is_noticed() {
+    let variable = |name: &str| std::env::var(name).ok();
+    let seeds = variable("SEEDS").and_then(|n| n.parse().ok()).unwrap_or(SEEDS);
+    let copy = Copy::make(&MUTATIONS);
+    let sound = copy.run("", SOUND);
+    assert!(sound.found.is_none(), "the copy fails as it is: {}", sound.text);
+    let only = variable("MUTATION");
+    let mut unnoticed = Vec::new();
+    for mutation in MUTATIONS.iter().filter(|m| only.as_ref().is_none_or(|o| o == m.name)) {
+        let run = copy.run(mutation.name, seeds);
+        match &run.found {
+            Some(found) => {
+                let sound = copy.run_one("", found.seed);
+                assert!(
+                    sound.found.is_none(),
+                    "seed {} fails as it is: {}",
+                    found.seed,
+                    sound.text
+                );
+                println!(
+                    "{:<24} seed {:>3} after {:>3}: {}",
+                    mutation.name, found.seed, run.seeds, found.what
+                );
+                println!("{:24} {}", "", found.reduced);
+            }
+            None => {
+                println!("{:<24} not noticed in {seeds} seeds: {}", mutation.name, mutation.wrong);
+                unnoticed.push(mutation.name);
+            }
+        }
+    }
+    assert!(unnoticed.is_empty(), "not noticed within {seeds} seeds: {unnoticed:?}");
+}
