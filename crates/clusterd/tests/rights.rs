@@ -58,6 +58,7 @@ const ROLES: [(Open, &[&str]); 6] = [
             "Admin/RemoveContent",
             "Admin/Certify",
             "Admin/Logs",
+            "Admin/Stats",
             "Admin/Exec",
             "Admin/LoadImage",
             "Admin/Version",
@@ -65,7 +66,13 @@ const ROLES: [(Open, &[&str]); 6] = [
     ),
     (
         Open::Operator,
-        &["Containers/Logs", "Containers/Exec", "Containers/Image", "Containers/LoadImage"],
+        &[
+            "Containers/Usage",
+            "Containers/Logs",
+            "Containers/Exec",
+            "Containers/Image",
+            "Containers/LoadImage",
+        ],
     ),
     (
         Open::Manager,
