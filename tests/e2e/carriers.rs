@@ -52,8 +52,8 @@ impl Tap {
     }
 }
 
-/// Attack 17: who listens between the hosts hears nothing that can be read; nor do daemons left alone say more.
-pub(crate) fn attack_17_packets_between_hosts_are_sealed(cluster: &Cluster) -> Verdict {
+/// Who listens between the hosts hears nothing that can be read.
+pub(crate) fn packets_between_hosts_are_sealed(cluster: &Cluster) -> Verdict {
     cluster.deploy_text(1, &stack("mesh"), &["--allow-host"])?.ok()?;
     eventually("both replicas behind the name", || answered_by(cluster, "mesh", "db", 2))?;
     let target = addresses(cluster, "mesh", "db.1")?.pop_first().ok_or("db.1 has no address")?;

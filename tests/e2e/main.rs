@@ -79,10 +79,7 @@ fn calm(shared: &Shared) -> Vec<Trial> {
         shared.test("services_start_in_order", ordering::services_start_in_order),
         shared.test("what_is_built_runs_everywhere", stacks::what_is_built_runs_everywhere),
         shared.test("names_reach_across_hosts", mesh::names_reach_across_hosts),
-        shared.test(
-            "attack_17_packets_between_hosts_are_sealed",
-            carriers::attack_17_packets_between_hosts_are_sealed,
-        ),
+        shared.test("packets_between_hosts_are_sealed", carriers::packets_between_hosts_are_sealed),
         shared.test("attack_22_networks_are_apart", mesh::attack_22_networks_are_apart),
         shared.test("a_job_completes", ordering::a_job_completes),
         shared.test("commands_around_a_container", hooks::commands_around_a_container),
