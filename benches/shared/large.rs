@@ -85,6 +85,7 @@ pub fn deploy(state: &mut State, services: usize, replicas: usize) {
         depends_on: Vec::new(),
         shares_with: Vec::new(),
         once: None,
+        networking: model::Networking::default(),
         round_robin: false,
         told: [].into(),
         http: Vec::new(),
@@ -95,6 +96,7 @@ pub fn deploy(state: &mut State, services: usize, replicas: usize) {
         services: (0..services).map(named).collect(),
         volumes: BTreeMap::new(),
         contents: BTreeMap::new(),
+        networks: BTreeMap::new(),
         source: String::new(),
     };
     apply(

@@ -17,6 +17,7 @@ mod ingress;
 mod joining;
 mod look;
 mod mesh;
+mod networks;
 mod ordering;
 mod quiet;
 mod refusals;
@@ -81,6 +82,7 @@ fn calm(shared: &Shared) -> Vec<Trial> {
         shared.test("names_reach_across_hosts", mesh::names_reach_across_hosts),
         shared.test("packets_between_hosts_are_sealed", carriers::packets_between_hosts_are_sealed),
         shared.test("attack_22_networks_are_apart", mesh::attack_22_networks_are_apart),
+        shared.test("networks_of_a_project_are_apart", networks::networks_of_a_project_are_apart),
         shared.test("a_job_completes", ordering::a_job_completes),
         shared.test("commands_around_a_container", hooks::commands_around_a_container),
         shared.test("constraints_follow_labels", waiting::constraints_follow_labels),

@@ -99,13 +99,11 @@ pub enum Action {
         /// The cluster it must have been made for.
         cluster: ClusterId,
     },
-    /// Remove a project's network, if it was made for this cluster.
-    RemoveNetwork {
+    /// Remove a project's networks that were made for this cluster.
+    RemoveNetworks {
         /// The project.
         project: ProjectName,
-        /// What the engine calls it.
-        name: String,
-        /// The cluster it must have been made for.
+        /// The cluster they must have been made for.
         cluster: ClusterId,
     },
 }
@@ -119,8 +117,8 @@ pub enum Subject {
     Hook(TaskId),
     /// A volume.
     Volume(VolumeKey),
-    /// A project's network.
-    Network(ProjectName),
+    /// A project's networks.
+    Networks(ProjectName),
 }
 
 /// An action without its arguments.
@@ -146,8 +144,8 @@ pub enum Kind {
     Remove,
     /// [`Action::RemoveVolume`]
     RemoveVolume,
-    /// [`Action::RemoveNetwork`]
-    RemoveNetwork,
+    /// [`Action::RemoveNetworks`]
+    RemoveNetworks,
 }
 
 impl Action {
@@ -163,7 +161,7 @@ impl Action {
             | Self::Remove { task, .. } => Subject::Task(*task),
             Self::PrepareHook { task, .. } | Self::RunHook { task, .. } => Subject::Hook(*task),
             Self::RemoveVolume { volume, .. } => Subject::Volume(volume.clone()),
-            Self::RemoveNetwork { project, .. } => Subject::Network(project.clone()),
+            Self::RemoveNetworks { project, .. } => Subject::Networks(project.clone()),
         }
     }
 
@@ -180,7 +178,7 @@ impl Action {
             Self::Kill { .. } => Kind::Kill,
             Self::Remove { .. } => Kind::Remove,
             Self::RemoveVolume { .. } => Kind::RemoveVolume,
-            Self::RemoveNetwork { .. } => Kind::RemoveNetwork,
+            Self::RemoveNetworks { .. } => Kind::RemoveNetworks,
         }
     }
 
@@ -222,7 +220,7 @@ impl fmt::Display for Action {
             Self::Kill { task, .. } => write!(f, "kill the container of task {task}"),
             Self::Remove { task, .. } => write!(f, "remove the container of task {task}"),
             Self::RemoveVolume { name, .. } => write!(f, "remove volume {name}"),
-            Self::RemoveNetwork { name, .. } => write!(f, "remove network {name}"),
+            Self::RemoveNetworks { project, .. } => write!(f, "remove networks of {project}"),
         }
     }
 }
@@ -284,7 +282,7 @@ pub struct CreateShare {
     pub container: ContainerId,
 }
 
-/// A project's network, and a container's names on it.
+/// The engine's network that a container is on, and its names there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Network {
     /// What the engine calls it. Made as a bridge when missing.
@@ -306,6 +304,8 @@ pub struct NetworkPlace {
     pub bridge: String,
     /// The container's address.
     pub address: Ipv4Addr,
+    /// Bytes of packets there; the engine's default where absent.
+    pub mtu: Option<u32>,
 }
 
 /// A secret or config as a file: on this node, and in a container to be made.

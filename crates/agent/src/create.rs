@@ -69,16 +69,18 @@ pub fn create(cluster: &ClusterId, assignment: &Assignment, folders: &Folders) -
     }
 }
 
-/// The network of its project. Where that is part of the mesh the engine is told no names: it would answer
-/// for its own containers only, before the mesh is asked for all.
+/// The engine's network that it is on. Where that is part of the mesh the engine is told no names: it would
+/// answer for its own containers only, before the mesh is asked for all.
 fn network(cluster: &ClusterId, assignment: &Assignment, replica: String) -> Network {
     let place = assignment.attachment.map(|at| NetworkPlace {
         subnet: at.subnet,
         bridge: bridge_name(at.number),
         address: at.address,
+        mtu: at.mtu,
     });
+    let number = assignment.attachment.filter(|at| at.apart).map(|at| at.number);
     Network {
-        name: network_name(&assignment.project),
+        name: network_name(&assignment.project, number),
         labels: owned(cluster, &assignment.project),
         aliases: if place.is_some() { Vec::new() } else { aliases(assignment, replica) },
         place,
@@ -88,9 +90,9 @@ fn network(cluster: &ClusterId, assignment: &Assignment, replica: String) -> Net
 /// A replica's names on its project's network: the service's, its own, and those that the file gives it.
 fn aliases(assignment: &Assignment, replica: String) -> Vec<String> {
     let mut names = vec![assignment.service.to_string(), replica];
-    for name in &assignment.spec.container.engine.aliases {
-        if !names.contains(name) {
-            names.push(name.clone());
+    for name in assignment.spec.all_aliases() {
+        if !names.contains(&name) {
+            names.push(name);
         }
     }
     names
@@ -107,9 +109,12 @@ pub fn volume_name(project: &ProjectName, volume: &VolumeName) -> String {
     format!("{project}_{volume}")
 }
 
-/// What the engine calls a project's network.
-pub fn network_name(project: &ProjectName) -> String {
-    format!("cl_{project}")
+/// What the engine calls a project's network; one that is not for its default network alone bears the number
+/// of its subnet.
+fn network_name(project: &ProjectName, number: Option<u32>) -> String {
+    // A project's name has no dot.
+    let number = number.map(|number| format!(".{number}")).unwrap_or_default();
+    format!("cl_{project}{number}")
 }
 
 fn hostname(replica: &str) -> String {

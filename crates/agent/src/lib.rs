@@ -33,7 +33,7 @@ pub use action::{
 };
 pub use agent::Agent;
 pub use container::{Container, ContainerId, Health, Phase};
-pub use create::{create, label, network_name, volume_name};
+pub use create::{create, label, volume_name};
 pub use hooks::{HookStage, Progress};
 pub use input::{ActionResult, Input, Observation};
 pub use output::{Event, Output};

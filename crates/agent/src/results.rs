@@ -52,7 +52,7 @@ impl Agent {
         };
         match (action, container) {
             (Action::RemoveVolume { volume, .. }, _) => self.reports.deleted(volume.clone()),
-            (Action::RemoveNetwork { project, .. }, _) => self.inventory.network_removed(project),
+            (Action::RemoveNetworks { project, .. }, _) => self.inventory.network_removed(project),
             (Action::Pull { .. }, _) => self.image_is(action, ImageHere::Pulled),
             (Action::Start { task, .. }, Some(c)) => {
                 self.count_restart(*task, out);

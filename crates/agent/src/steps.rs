@@ -3,7 +3,7 @@
 
 use crate::agent::Engine;
 use crate::before::{self, Before};
-use crate::create::{create, image, network_name};
+use crate::create::{create, image};
 use crate::task::{Record, Sight, Start, Step};
 use crate::{
     Action, Agent, Container, Create, CreateShare, Event, Kind, Output, Phase, Subject, volume_name,
@@ -272,9 +272,9 @@ impl Agent {
         let unused = self.inventory.networks().filter(|p| !in_use.contains(p));
         let unused: Vec<ProjectName> = unused.cloned().collect();
         for project in unused {
-            if self.idle(now, &Subject::Network(project.clone())) {
-                let (name, cluster) = (network_name(&project), self.cluster.clone());
-                self.begin(Action::RemoveNetwork { project, name, cluster }, out);
+            if self.idle(now, &Subject::Networks(project.clone())) {
+                let cluster = self.cluster.clone();
+                self.begin(Action::RemoveNetworks { project, cluster }, out);
             }
         }
     }

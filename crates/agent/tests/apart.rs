@@ -251,7 +251,7 @@ fn orphans_go_and_foreign_containers_stay() {
     let mut rig = Rig::ready(vec![], vec![running(1), foreign]);
     rig.done(Kind::Stop, exited(1, 0));
     rig.end(Kind::Remove, ActionResult::Done(None));
-    rig.end(Kind::RemoveNetwork, ActionResult::Done(None));
+    rig.end(Kind::RemoveNetworks, ActionResult::Done(None));
     rig.pass(60_000);
     rig.idle();
 }

@@ -212,9 +212,13 @@ fn on_the_mesh_addresses_are_given_and_the_engine_is_told_no_names() {
     assert_eq!(create(&cluster(), &assignment).network.place, None);
     let subnet: model::Subnet = "10.128.4.0/23".parse().unwrap();
     let address = [10, 128, 4, 9].into();
-    assignment.attachment = Some(model::Attachment { subnet, number: 2, address });
+    let at = model::Attachment { subnet, number: 2, address, apart: false, mtu: Some(1300) };
+    assignment.attachment = Some(at);
     let network = create(&cluster(), &assignment).network;
     assert_eq!(network.aliases, [""; 0], "it would answer for its own containers only");
-    let bridge = "cl-2".into();
-    assert_eq!(network.place, Some(agent::NetworkPlace { subnet, bridge, address }));
+    let (bridge, mtu) = ("cl-2".into(), Some(1300));
+    assert_eq!(network.place, Some(agent::NetworkPlace { subnet, bridge, address, mtu }));
+    assert_eq!(network.name, "cl_shop");
+    assignment.attachment = Some(model::Attachment { apart: true, ..at });
+    assert_eq!(create(&cluster(), &assignment).network.name, "cl_shop.2");
 }

@@ -217,7 +217,7 @@ fn what_cannot_succeed_fails_at_once() {
     // Gone from the view: cleared away without delay.
     rig.view(vec![]);
     rig.end(Kind::Remove, ActionResult::Done(None));
-    rig.end(Kind::RemoveNetwork, ActionResult::Done(None));
+    rig.end(Kind::RemoveNetworks, ActionResult::Done(None));
     rig.idle();
 }
 

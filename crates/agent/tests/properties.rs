@@ -149,7 +149,7 @@ impl World {
     fn ask(&mut self, action: Action) {
         let changes_what_there_is = matches!(
             action.kind(),
-            Kind::Pull | Kind::Create | Kind::Remove | Kind::RemoveVolume | Kind::RemoveNetwork
+            Kind::Pull | Kind::Create | Kind::Remove | Kind::RemoveVolume | Kind::RemoveNetworks
         );
         let confirmed = self.agent.confirmed(self.now);
         assert!(confirmed || !changes_what_there_is, "without a confirmed view: {action}");
@@ -393,7 +393,7 @@ impl World {
                 self.containers.remove(container);
                 None
             }
-            Action::Pull { .. } | Action::RemoveVolume { .. } | Action::RemoveNetwork { .. } => {
+            Action::Pull { .. } | Action::RemoveVolume { .. } | Action::RemoveNetworks { .. } => {
                 None
             }
             _ => {
@@ -462,7 +462,7 @@ impl World {
         for container in self.containers.values() {
             assert!(self.tasks.contains_key(&container.task), "left behind: {}", container.id);
         }
-        assert!(self.asked.iter().all(|a| matches!(a.subject(), Subject::Network(_))));
+        assert!(self.asked.iter().all(|a| matches!(a.subject(), Subject::Networks(_))));
     }
 }
 

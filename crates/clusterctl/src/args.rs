@@ -101,6 +101,9 @@ pub(crate) enum Command {
     /// Show, grant and revoke what a project may be handed of its hosts
     #[command(subcommand)]
     Policy(Policy),
+    /// Networks that services are on
+    #[command(subcommand, visible_alias = "net")]
+    Network(Network),
     /// Run a command once, in a container of its own that is as a service's
     Run(Run),
     /// Show a project, service, replica or node in full
@@ -334,6 +337,19 @@ pub(crate) enum Policy {
     Grant(Permits),
     /// Refuse it from the next deploy on; what runs is left alone
     Revoke(Permits),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Network {
+    /// List networks, with who is on them
+    Ls,
+    /// Show a network in full: its subnets, services, names and addresses
+    Inspect {
+        /// The network, as in front or shop/front
+        name: String,
+    },
+    /// Have every node look at the mesh: rules, names, and the way to each other node
+    Doctor,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -22,6 +22,30 @@ pub(crate) fn node(n: &v1::NodeSummary) -> Value {
     })
 }
 
+pub(crate) fn finding(f: &v1::Finding) -> Value {
+    json!({
+        "node": f.node, "to": f.to, "aspect": f.aspect, "problem": f.problem, "fix": f.fix,
+        "took_us": f.took_us,
+    })
+}
+
+pub(crate) fn network(n: &v1::Network) -> Value {
+    let subnet = |s: &v1::NetworkSubnet| json!({"node": s.node, "subnet": s.subnet});
+    let replica =
+        |r: &v1::NetworkReplica| json!({"name": r.name, "node": r.node, "address": r.address});
+    let service = |s: &v1::NetworkService| {
+        json!({
+            "project": s.project, "service": s.service, "aliases": s.aliases,
+            "addresses": s.addresses, "replicas": list(&s.replicas, replica),
+        })
+    };
+    json!({
+        "project": n.project, "name": n.name, "called": n.called, "internal": n.internal,
+        "attachable": n.attachable, "mtu": n.mtu, "subnets": list(&n.subnets, subnet),
+        "services": list(&n.services, service),
+    })
+}
+
 pub(crate) fn project(p: &v1::ProjectSummary) -> Value {
     json!({
         "name": p.name, "generation": p.generation, "release": p.release,

@@ -58,6 +58,11 @@ impl EdgeLink {
         self.status().map(|s| s.busy_ports()).unwrap_or_default()
     }
 
+    /// What keeps the mesh from being as it should, if something does; `None` while no edge answers.
+    pub(crate) fn mesh_trouble(&self) -> Option<Option<String>> {
+        self.status().map(|status| status.mesh_trouble)
+    }
+
     fn status(&self) -> Option<Status> {
         self.feed.state().borrow().status.clone()
     }

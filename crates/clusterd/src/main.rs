@@ -17,6 +17,7 @@ mod dial;
 mod edge;
 mod edge_metrics;
 mod edge_process;
+mod examine;
 mod facts;
 mod files;
 mod folder;

@@ -38,9 +38,8 @@ pub(crate) async fn remove_containers(engine: &docker::Engine) -> anyhow::Result
     // Side by side: each may take its time to stop.
     join_all(found.containers.iter().map(|container| remove(engine, container))).await;
     for project in found.networks {
-        let name = agent::network_name(&project);
         let cluster = engine.cluster().clone();
-        engine.execute(&Action::RemoveNetwork { project, name, cluster }).await;
+        engine.execute(&Action::RemoveNetworks { project, cluster }).await;
     }
     Ok(())
 }

@@ -47,6 +47,8 @@ const ROLES: [(Open, &[&str]); 6] = [
             "Admin/Run",
             "Admin/EndRun",
             "Admin/Policies",
+            "Admin/Networks",
+            "Admin/Doctor",
             "Admin/SetPolicy",
             "Admin/SetRollout",
             "Admin/SetNode",

@@ -7,14 +7,13 @@ use crate::mounts::short_only;
 use crate::scalar::{duration_text, milli_cpus_text};
 use crate::traefik;
 use crate::writer::{Map, Out, document, flag, list, number, pairs, text, words};
-use crate::{canonical_engine, canonical_files};
+use crate::{canonical_engine, canonical_files, canonical_networks};
 use model::{
     ConstraintKey, ContainerSpec, Dependency, DependencyCondition, Engine, FailureAction,
     HealthCheck, Hook, HttpRule, HttpTls, Mode, Mount, MountSource, OnUnknown, Placement, Port,
     PortMode, PreStart, ProjectSpec, Protocol, Pull, Resources, RestartCondition, RestartPolicy,
     ServiceSpec, Share, SharedPart, UpdateOrder, UpdatePolicy, VolumeSpec,
 };
-use std::collections::BTreeSet;
 
 /// The canonical document of `project`; its `source` is not looked at. Images that have been resolved
 /// carry what they were resolved to under `x-cluster`.
@@ -31,9 +30,7 @@ pub fn canonical(project: &ProjectSpec) -> String {
     let services =
         written.map(|(n, s)| (n.to_string(), service(s, &depends(s), ends.contains(n)))).collect();
     top.put("services", Out::Map(services));
-    let networks: BTreeSet<&String> = project.services.values().flat_map(|s| &s.networks).collect();
-    let networks = networks.into_iter().filter(|n| *n != "default");
-    top.put("networks", Map(networks.map(|n| (n.clone(), Out::Map(vec![]))).collect()).done());
+    top.put("networks", canonical_networks::declared(project));
     let volumes = project.volumes.iter().map(|(n, v)| (n.to_string(), volume(v))).collect();
     top.put("volumes", Map(volumes).done());
     canonical_files::declared(&mut top, &project.contents);
@@ -57,7 +54,7 @@ fn service(spec: &ServiceSpec, on: &[Dependency], ends: bool) -> Out {
     out.put("ports", list(&spec.ports, port));
     shared(&mut out, &spec.shares_with);
     out.put("network_mode", spec.container.engine.network_mode.as_deref().map(text));
-    out.put("networks", networks(spec));
+    out.put("networks", canonical_networks::of_service(spec));
     out.put("depends_on", depends_on(on));
     let mut deploy = Map::default();
     match spec.mode {
@@ -106,22 +103,6 @@ fn ratio_text(millionths: u32) -> String {
     digits.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// A list where nothing but names is to be said. Aliases are the service's, on whichever network; they stand
-/// under the first.
-fn networks(spec: &ServiceSpec) -> Option<Out> {
-    let aliases = &spec.container.engine.aliases;
-    if !aliases.is_empty() {
-        let mut first = Map::default();
-        first.put("aliases", words(aliases));
-        let mut attached = vec![first.done().unwrap_or(Out::Map(vec![]))];
-        attached.resize_with(spec.networks.len().max(1), || Out::Map(vec![]));
-        let names = spec.networks.iter().cloned();
-        return Some(Out::Map(names.zip(attached).collect()));
-    }
-    let plain = spec.networks.len() == 1 && spec.networks[0] == "default";
-    (!plain && spec.container.engine.network_mode.is_none()).then(|| words(&spec.networks))
-}
-
 /// What is used of other services. A name space is either another's or is said among the engine's settings.
 fn shared(out: &mut Map, shares: &[Share]) {
     let mut volumes = Vec::new();
@@ -167,6 +148,7 @@ fn cluster(spec: &ServiceSpec) -> Option<Out> {
     let rules = || Out::List(spec.http.iter().map(http_rule).collect());
     let said = !spec.http.is_empty() || traefik::speaks(spec.container.labels.keys());
     ours.put("http", said.then(rules));
+    ours.put("prefer", spec.networking.prefer_local.then(|| text("local")));
     ours.done()
 }
 

@@ -7,14 +7,14 @@ use crate::keys::Section;
 use crate::limits::SERVICES_PER_PROJECT;
 use crate::reader::{Fields, Reader, plain};
 use crate::tree::{Node, Place};
-use crate::{ends, once, profiles, refers, secrets, service, sharing};
+use crate::{ends, networks, once, profiles, refers, secrets, service, sharing};
 use model::{NodeName, ProjectName, ProjectSpec, ServiceName, ServiceSpec, VolumeName, VolumeSpec};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What a service may refer to.
 pub(crate) struct Known {
-    pub(crate) networks: BTreeSet<String>,
+    pub(crate) networks: BTreeMap<String, networks::Declared>,
     pub(crate) volumes: BTreeSet<VolumeName>,
     pub(crate) contents: secrets::AllDeclared,
 }
@@ -26,13 +26,14 @@ pub(crate) fn read(r: &mut Reader<'_>, root: &Node, name: ProjectName) -> Projec
     let top = r.fields(root, "the file", Section::Top);
     r.not_canonical(&top, &["include"]);
     let volumes = volumes(r, &top);
-    let networks = networks(r, &top);
+    let networks = networks::declared(r, &top);
     let contents = secrets::declared(r, &top);
     models(r, &top);
     let known = Known { networks, volumes: volumes.keys().cloned().collect(), contents };
     let services = services(r, &top, root, &known);
     let contents = secrets::settle(r, known.contents);
-    ProjectSpec { name, services, volumes, contents, source: String::new() }
+    let networks = networks::used(known.networks, &services);
+    ProjectSpec { name, services, volumes, contents, networks, source: String::new() }
 }
 
 /// The services that are wanted. The others are judged all the same, so that the report is whole.
@@ -80,6 +81,7 @@ fn services(
     sharing::in_step(r, &services);
     ends::settle(r, &mut services, &restarts);
     alias(&mut services, links);
+    networks::fixed_once(r, &services, &places);
     refers::fill(&mut services);
     once::derive(r, &mut services, &places);
     services.into_iter().map(|(name, spec)| (name, Arc::new(spec))).collect()
@@ -94,10 +96,7 @@ fn alias(services: &mut BTreeMap<ServiceName, ServiceSpec>, links: Vec<(String, 
         else {
             continue;
         };
-        let aliases = &mut spec.container.engine.aliases;
-        if let Err(place) = aliases.binary_search(&alias) {
-            aliases.insert(place, alias);
-        }
+        spec.add_alias(&alias);
     }
 }
 
@@ -160,61 +159,5 @@ pub(crate) fn external(r: &mut Reader<'_>, fields: &Fields<'_>) -> (bool, Option
         }
         Some(_) => (r.flag(fields, "external").unwrap_or(false), None),
         None => (false, None),
-    }
-}
-
-fn networks(r: &mut Reader<'_>, top: &Fields<'_>) -> BTreeSet<String> {
-    let mut names: BTreeSet<String> = ["default".to_owned()].into();
-    let Some(node) = top.get("networks") else { return names };
-    for entry in r.map(node, "networks").iter().filter(|e| !e.key.starts_with("x-")) {
-        // Networks follow the rule of volumes; the message says which was meant.
-        match entry.key.parse::<VolumeName>() {
-            Ok(_) => {
-                network(r, &entry.node, &entry.key);
-                names.insert(entry.key.clone());
-            }
-            Err(e) => {
-                r.log.error(entry.at, e.to_string().replacen("volume name", "network name", 1));
-            }
-        }
-    }
-    names
-}
-
-/// Only the form is checked: there is one network per project on each node.
-fn network(r: &mut Reader<'_>, node: &Node, key: &str) {
-    r.scope = format!("networks.{key}");
-    let fields = r.fields(node, "networks", Section::Network);
-    external(r, &fields);
-    for key in ["name", "driver"] {
-        r.text(&fields, key);
-    }
-    for key in ["internal", "attachable", "enable_ipv4", "enable_ipv6"] {
-        r.flag(&fields, key);
-    }
-    for key in ["labels", "driver_opts"] {
-        if let Some(node) = fields.get(key) {
-            r.labels(node, key);
-        }
-    }
-    let Some(node) = fields.get("ipam") else { return };
-    let ipam = r.fields(node, "ipam", Section::Ipam);
-    r.text(&ipam, "driver");
-    if let Some(list) = ipam.get("config") {
-        for item in r.items(list, "config", false) {
-            let pool = r.fields(item, "config", Section::IpamPool);
-            for key in ["subnet", "ip_range", "gateway"] {
-                r.value(&pool, key, address);
-            }
-        }
-    }
-}
-
-/// `172.16.238.0/24`, or a single address.
-fn address(text: &str) -> Result<(), String> {
-    let (ip, bits) = text.split_once('/').unwrap_or((text, "0"));
-    match (ip.parse::<std::net::IpAddr>(), bits.parse::<u8>()) {
-        (Ok(ip), Ok(bits)) if bits <= if ip.is_ipv4() { 32 } else { 128 } => Ok(()),
-        _ => Err("an address or a network such as `172.16.238.0/24`".to_owned()),
     }
 }

@@ -7,7 +7,8 @@ use crate::reader::{Fields, Reader};
 use crate::tree::{Entry, Place};
 use crate::{attach, build, container, deploy, hooks, http, mounts, ports, secrets, sharing};
 use model::{
-    Constraint, ConstraintKey, Mode, Mount, Placement, ServiceName, ServiceSpec, SharedPart,
+    Constraint, ConstraintKey, Mode, Mount, Networking, Placement, ServiceName, ServiceSpec,
+    SharedPart,
 };
 
 /// A service as it was read, and the names that it gives to others.
@@ -49,14 +50,10 @@ pub(crate) fn read(
     let attached = attach::read(r, &fields, known);
     let mut container = container::read(r, &fields, mounts);
     container.engine.network_mode = attached.mode;
-    container.engine.aliases = attached.aliases;
     let guest = r.shares.iter().any(|share| share.what == SharedPart::Network);
     container.engine.device_requests.append(&mut deploy.devices);
     swap_above_memory(r, &fields, container.engine.memswap_limit, deploy.resources.memory);
     on_platform(container.engine.platform.as_deref(), &mut deploy.placement);
-    if container.engine.network_mode.is_some() || guest {
-        container.engine.aliases.clear();
-    }
     one_name_one_replica(r, &fields, deploy.mode);
     let published = if container.engine.network_mode.is_some() {
         ports::read(r, &fields, name, &mut ports::Taken::default());
@@ -82,6 +79,7 @@ pub(crate) fn read(
         rollback: deploy.rollback,
         ports: published,
         networks: attached.networks,
+        networking: Networking::default(),
         round_robin: deploy.round_robin,
         refers_to: Vec::new(),
         depends_on,
@@ -91,6 +89,10 @@ pub(crate) fn read(
         http: Vec::new(),
     };
     spec.told = ports::told(r, &fields, &spec.ports);
+    if spec.container.engine.network_mode.is_none() && !guest {
+        spec.networking = attached.networking;
+        attached.aliases.iter().for_each(|alias| spec.add_alias(alias));
+    }
     spec.http = http::read(r, &fields, name, &spec, &known.contents, &mut taken.http);
     Service { spec, links, restart: deploy.restart_at }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Keys of this product, and forms that the published list does not spell out.
-const OURS: [&str; 20] = [
+const OURS: [&str; 21] = [
     "services.*.x-cluster.resolved",
     "services.*.x-cluster.proxy_protocol",
     "services.*.x-cluster.http",
@@ -18,6 +18,7 @@ const OURS: [&str; 20] = [
     "services.*.x-cluster.http[].tls.certificate",
     "services.*.x-cluster.http[].tls.key",
     "services.*.x-cluster.http[].tls.redirect",
+    "services.*.x-cluster.prefer",
     "services.*.x-cluster.http.host",
     "services.*.x-cluster.http.path",
     "services.*.x-cluster.http.port",

@@ -301,6 +301,7 @@ mod tests {
             depends_on: Vec::new(),
             shares_with: Vec::new(),
             once: None,
+            networking: model::Networking::default(),
             round_robin: false,
             told: [].into(),
             http: Vec::new(),

@@ -38,7 +38,9 @@ impl Engine {
             Action::Kill { container, .. } => self.kill(container).await,
             Action::Remove { container, .. } => self.remove(container).await,
             Action::RemoveVolume { name, .. } => self.remove_volume(name).await.map(|()| None),
-            Action::RemoveNetwork { name, .. } => self.remove_network(name).await.map(|()| None),
+            Action::RemoveNetworks { project, .. } => {
+                self.remove_networks(project).await.map(|()| None)
+            }
         };
         done.map_or_else(Failure::into_result, ActionResult::Done)
     }

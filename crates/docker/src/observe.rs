@@ -75,12 +75,16 @@ impl Engine {
     }
 
     async fn projects_with_network(&self) -> Result<Vec<model::ProjectName>, Failure> {
+        let project = |n: bollard::models::Network| n.labels?.get(label::PROJECT)?.parse().ok();
+        Ok(self.networks().await?.into_iter().filter_map(project).collect())
+    }
+
+    /// All networks of this cluster.
+    pub(crate) async fn networks(&self) -> Result<Vec<bollard::models::Network>, Failure> {
         let filters = self.filter().into_iter().collect();
         let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
         let client = self.client().await?;
-        let found = within(LIST, client.list_networks(Some(options))).await?;
-        let project = |n: bollard::models::Network| n.labels?.get(label::PROJECT)?.parse().ok();
-        Ok(found.into_iter().filter_map(project).collect())
+        within(LIST, client.list_networks(Some(options))).await
     }
 
     /// Memory in use by each running container of this cluster, caches left out, in steps of 16 MiB.

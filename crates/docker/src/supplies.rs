@@ -9,6 +9,7 @@ use bollard::models::{
     Ipam, IpamConfig, NetworkCreateRequest, NetworkInspect, VolumeCreateRequest,
 };
 use bollard::query_parameters::RemoveVolumeOptions;
+use model::ProjectName;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -107,23 +108,26 @@ impl Engine {
             let open = "nat-unprotected".to_owned();
             options.insert("com.docker.network.bridge.gateway_mode_ipv4".to_owned(), open);
         }
+        if let Some(mtu) = place.mtu {
+            options.insert("com.docker.network.driver.mtu".to_owned(), mtu.to_string());
+        }
         Ok(options)
     }
 
-    pub(crate) async fn remove_network(&self, name: &str) -> Result<(), Failure> {
+    /// Removes all networks of a project.
+    pub(crate) async fn remove_networks(&self, project: &ProjectName) -> Result<(), Failure> {
         let _one_at_a_time = self.lock_networks().await;
         let client = self.client().await?;
-        let found = match within(SHORT, client.inspect_network(name, None)).await {
-            Err(failure) if failure.not_found() => return Ok(()),
-            other => other?,
-        };
-        if !self.is_ours(found.labels.into_iter().flatten()) {
-            return Ok(());
+        for network in self.networks().await? {
+            let labels = network.labels.unwrap_or_default();
+            let ours = labels.get(label::PROJECT).map(String::as_str) == Some(project.as_str());
+            let Some(id) = network.id.filter(|_| ours) else { continue };
+            match within(MAKE, client.remove_network(&id)).await {
+                Err(failure) if !failure.not_found() => return Err(failure),
+                _ => {}
+            }
         }
-        match within(MAKE, client.remove_network(name)).await {
-            Err(failure) if failure.not_found() => Ok(()),
-            other => other,
-        }
+        Ok(())
     }
 
     pub(crate) async fn remove_volume(&self, name: &str) -> Result<(), Failure> {

@@ -94,6 +94,7 @@ impl ServiceSpec {
             shares_with: Vec::new(),
             told: BTreeSet::new(),
             http: Vec::new(),
+            networking: self.networking.nameless(),
             round_robin: false,
             once: Some(once),
         }

@@ -5,12 +5,16 @@ use std::time::Duration;
 
 /// Highest feature level this build understands; see `State::level`.
 pub const LEVEL: u32 = 3;
+/// The level from which on the networks of a project are kept apart.
+pub const NETWORKS_LEVEL: u32 = 3;
 /// Nodes in one cluster.
 pub const NODES: usize = 2_000;
 /// Projects in one cluster.
 pub const PROJECTS: usize = 500;
 /// Services in one project.
 pub const SERVICES_PER_PROJECT: usize = 1_000;
+/// Different sets of networks that services of one project may be on: each takes a subnet of each node.
+pub const NETWORK_SETS: usize = 32;
 /// Commands that people run once, at the same time, in one project.
 pub const RUNS_PER_PROJECT: usize = 100;
 /// Projects that were granted something of their hosts.

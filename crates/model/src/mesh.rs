@@ -1,10 +1,11 @@
 //! The network that containers share across hosts: its address space, who has which part of it, and what one
 //! node needs to know to carry and to name it.
 //!
-//! The pool is cut in two. Of the lower three quarters each project gets a *subnet* per node that runs some of
-//! it; the upper quarter holds one *virtual address* per service, which stands for all of its replicas.
+//! The pool is cut in two. Of the lower three quarters each set of networks that some service of a project is on
+//! gets a *subnet* per node that runs some of it; the upper quarter holds one *virtual address* per service, which
+//! stands for all of its replicas.
 
-use crate::{NodeId, ProjectName, ServiceName, Slot, TaskId};
+use crate::{NetworkKey, NodeId, ProjectName, ServiceName, Slot, TaskId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -12,7 +13,7 @@ use std::net::Ipv4Addr;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// Prefix of the subnet of one project on one node: room for more containers than one node may run
+/// Prefix of the subnet of one set of networks on one node: room for more containers than one node may run
 /// ([`crate::limits::TASKS_PER_NODE`]).
 pub const SUBNET_PREFIX: u8 = 23;
 /// Prefixes that a pool may have.
@@ -67,7 +68,7 @@ impl Subnet {
         self.prefix
     }
 
-    /// Of the subnet of a project on a node: the address of the node itself, where containers find the way out
+    /// Of a subnet of a node: the address of the node itself, where containers find the way out
     /// and the names.
     pub fn gateway(self) -> Ipv4Addr {
         self.nth(1)
@@ -192,7 +193,16 @@ pub(crate) fn free_address(
     (0..count).map(at).find(|address| !held.contains(address))
 }
 
-/// Where a task is on its project's network.
+/// The networks that containers with an address of the same subnet are on, all of them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct NetworkSet {
+    /// The project whose containers they are.
+    pub project: ProjectName,
+    /// The networks; those of other projects among them.
+    pub networks: BTreeSet<NetworkKey>,
+}
+
+/// Where a task is on its project's networks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attachment {
     /// The network's subnet on the task's node.
@@ -201,6 +211,12 @@ pub struct Attachment {
     pub number: u32,
     /// The address of the task.
     pub address: Ipv4Addr,
+    /// It is on other networks than its project's default one alone. Absent where there were no others.
+    #[serde(default)]
+    pub apart: bool,
+    /// Bytes of packets there; as the way between hosts has it where absent.
+    #[serde(default)]
+    pub mtu: Option<u32>,
 }
 
 /// What one node needs to know of the mesh.
@@ -208,22 +224,40 @@ pub struct Attachment {
 pub struct MeshView {
     /// The mesh.
     pub mesh: Mesh,
-    /// The networks that this node takes part in.
+    /// What is reached from the subnets of this node, one for each.
     pub networks: Vec<Arc<NetworkView>>,
 }
 
-/// The network of one project.
+/// What is reached from the subnets of one set of networks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NetworkView {
     /// The project.
     pub project: ProjectName,
-    /// Its subnets, by node.
+    /// The set's subnets, by node.
     pub subnets: BTreeMap<NodeId, Subnet>,
-    /// What can be reached on it.
+    /// What can be reached from them by name.
     pub services: Vec<NamedService>,
+    /// The networks. Absent, as all that follows, where a project had one network only.
+    #[serde(default)]
+    pub networks: BTreeSet<NetworkKey>,
+    /// Subnets of other sets that have a network in common with this one.
+    #[serde(default)]
+    pub others: BTreeSet<(NodeId, Subnet)>,
+    /// All of the networks are internal: there is no way to the outside, and names of the outside are not
+    /// looked up.
+    #[serde(default)]
+    pub internal: bool,
 }
 
-/// A service on its project's network.
+impl NetworkView {
+    /// All subnets that are reached from its own, its own included.
+    pub fn reached(&self) -> impl Iterator<Item = (NodeId, Subnet)> + '_ {
+        let own = self.subnets.iter().map(|(node, subnet)| (*node, *subnet));
+        own.chain(self.others.iter().copied())
+    }
+}
+
+/// A service that can be reached by name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NamedService {
     /// Its name.
@@ -234,6 +268,31 @@ pub struct NamedService {
     pub address: Option<Ipv4Addr>,
     /// Its replicas that may be given connections.
     pub replicas: Vec<NamedReplica>,
+    /// Addresses of replicas that are being stopped in good order: what they have begun they may end.
+    #[serde(default)]
+    pub leaving: BTreeSet<Ipv4Addr>,
+    /// Further addresses that stand for it as the virtual one does, chosen by the file.
+    #[serde(default)]
+    pub fixed: BTreeSet<Ipv4Addr>,
+    /// Who asks for it by such an address is sent to a replica on the same node, where there is one.
+    #[serde(default)]
+    pub prefer_local: bool,
+    /// It is of another project: names of the project's own services hide its.
+    #[serde(default)]
+    pub foreign: bool,
+}
+
+impl NamedService {
+    /// All addresses that stand for its replicas.
+    pub fn virtuals(&self) -> impl Iterator<Item = Ipv4Addr> + '_ {
+        self.address.into_iter().chain(self.fixed.iter().copied())
+    }
+
+    /// The replicas that a connection from `node` by such an address goes to.
+    pub fn chosen_from(&self, node: NodeId) -> Vec<&NamedReplica> {
+        let here: Vec<_> = self.replicas.iter().filter(|r| r.node == node).collect();
+        if self.prefer_local && !here.is_empty() { here } else { self.replicas.iter().collect() }
+    }
 }
 
 /// A replica that may be given connections.

@@ -1,8 +1,8 @@
 //! Why a command is refused, for people.
 
 use crate::{
-    ContentRefusal, NoWayBack, NodeId, NodeName, Permit, Power, ProjectName, Role, RolloutWish,
-    ServiceName,
+    ContentRefusal, NetworkRefusal, NoWayBack, NodeId, NodeName, Permit, Power, ProjectName, Role,
+    RolloutWish, ServiceName,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -169,6 +169,8 @@ pub enum Refusal {
         /// The cluster's.
         needed: u32,
     },
+    /// It is about networks.
+    Network(NetworkRefusal),
     /// It is about secrets or configs.
     Content(ContentRefusal),
 }
@@ -177,6 +179,7 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Content(why) => why.fmt(f),
+            Self::Network(why) => why.fmt(f),
             Self::RequestTooOld => {
                 f.write_str("the request is too old; its outcome is not remembered any more")
             }

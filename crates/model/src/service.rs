@@ -1,8 +1,8 @@
 //! Projects, services, slots and volumes as the cluster holds them.
 
 use crate::{
-    NodeId, Permit, ProjectName, Rollout, ServiceId, ServiceName, ServiceSpec, Slot, TaskId, Time,
-    VolumeKey, VolumeName, VolumeSpec, WallTime,
+    NetworkKey, NetworkSpec, NodeId, Permit, ProjectName, Rollout, ServiceId, ServiceName, ServiceSpec,
+    Slot, TaskId, Time, VolumeKey, VolumeName, VolumeSpec, WallTime,
 };
 use imbl::{OrdMap, OrdSet};
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,12 @@ pub struct Project {
     pub services: OrdMap<ServiceName, ServiceId>,
     /// Its named volumes.
     pub volumes: OrdMap<VolumeName, VolumeSpec>,
+    /// What it says of its networks, by name in the file.
+    #[serde(default, skip_serializing_if = "OrdMap::is_empty")]
+    pub networks: OrdMap<String, NetworkSpec>,
+    /// Those of them that are other projects', as found when it was deployed.
+    #[serde(default, skip_serializing_if = "OrdMap::is_empty")]
+    pub joined: OrdMap<String, NetworkKey>,
     /// The canonical Compose document last deployed.
     pub source: Arc<str>,
     /// Registry logins sealed with the cluster key, by registry host.

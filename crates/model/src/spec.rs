@@ -1,8 +1,8 @@
 //! What a user wishes: projects, services and how their containers are made. Written by deploys only.
 
 use crate::{
-    ContentKey, ContentSource, Engine, FailureAction, GivenFile, Hooks, HttpRule, Once,
-    ProjectName, ServiceName, VolumeName,
+    ContentKey, ContentSource, Engine, FailureAction, GivenFile, Hooks, HttpRule, NetworkSpec,
+    Networking, Once, ProjectName, ServiceName, VolumeName,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +22,9 @@ pub struct ProjectSpec {
     /// Its secrets and configs, those that services use, and where what they hold comes from.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub contents: BTreeMap<ContentKey, ContentSource>,
+    /// Its networks that services are on and that it says something of, by name in the file.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub networks: BTreeMap<String, NetworkSpec>,
     /// The canonical Compose document it was read from.
     pub source: String,
 }
@@ -61,6 +64,9 @@ pub struct ServiceSpec {
     pub ports: Vec<Port>,
     /// Networks it is on, by name in the file.
     pub networks: Vec<String>,
+    /// How it is on them.
+    #[serde(default, skip_serializing_if = "Networking::is_default")]
+    pub networking: Networking,
     /// Its name stands for its replicas' addresses rather than for one virtual address.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub round_robin: bool,

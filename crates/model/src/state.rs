@@ -5,8 +5,8 @@
 
 use crate::limits::TASKS_PER_NODE;
 use crate::{
-    ClusterId, Content, ContentId, ContentKey, External, JoinToken, Mesh, Node, NodeId, NodeName,
-    Outcome, Permit, Project, ProjectName, Readiness, Recorded, RequestId, Role, Service,
+    ClusterId, Content, ContentId, ContentKey, External, JoinToken, Mesh, NetworkSet, Node, NodeId,
+    NodeName, Outcome, Permit, Project, ProjectName, Readiness, Recorded, RequestId, Role, Service,
     ServiceId, ServiceName, Slot, Subnet, Task, TaskId, Time, Volume, VolumeKey,
 };
 use imbl::{OrdMap, OrdSet, Vector};
@@ -65,10 +65,13 @@ pub struct State {
     /// Secrets and configs that no project owns.
     #[serde(default, skip_serializing_if = "OrdMap::is_empty")]
     pub externals: OrdMap<ContentKey, External>,
-    /// Subnets of the mesh: of each project, for the nodes that run or ran some of it. They go with the
-    /// project's last service, or the node.
+    /// Subnets of the mesh for what is on its project's default network alone, by project, for the nodes that
+    /// run or ran some of it. They go with the project's last service, or the node.
     #[serde(default)]
     pub subnets: OrdMap<ProjectName, OrdMap<NodeId, Subnet>>,
+    /// The same for every other set of networks.
+    #[serde(default, skip_serializing_if = "OrdMap::is_empty")]
+    pub network_sets: OrdMap<NetworkSet, OrdMap<NodeId, Subnet>>,
     /// Remembered requests and what came of them.
     pub requests: OrdMap<RequestId, Outcome>,
     /// What happened lately, oldest first.

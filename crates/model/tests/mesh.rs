@@ -101,9 +101,9 @@ fn subnets_go_with_the_project_or_the_node_and_stay_with_the_host() {
     log.apply(Command::Judge(vec![Verdict { node: NodeId(2), readiness: Readiness::Lost }]));
     let again = Join { replace: true, key_digest: "new".into(), ..join("n2", Role::Worker) };
     let Outcome::Joined { node } = log.apply(Command::Join(again)) else { panic!("not admitted") };
-    let subnet = log.state.subnet_of(&"shop".parse().unwrap(), node);
-    assert_eq!(subnet.map(|s| s.to_string()).as_deref(), Some("10.128.0.0/23"));
-    assert_eq!(log.state.subnet_of(&"shop".parse().unwrap(), NodeId(2)), None);
+    let subnet = |node| log.state.subnet_for(log.service("shop", "web"), node);
+    assert_eq!(subnet(node).map(|s| s.to_string()).as_deref(), Some("10.128.0.0/23"));
+    assert_eq!(subnet(NodeId(2)), None);
 
     log.apply(Command::Remove(Remove { project: "shop".parse().unwrap(), volumes: false }));
     assert_eq!(subnets(&log, "shop").len(), 1, "its container still runs");

@@ -111,6 +111,13 @@ pub const WIRE_HANDSHAKES: u64 = 200;
 /// How long a program that changes it may take.
 pub const MESH_COMMAND: Duration = ms(10_000);
 
+/// How long a packet may take to another node and back, when the mesh is examined.
+pub const EXAMINE_ECHO: Duration = ms(1_000);
+/// Pairs of subnets of two nodes that are tried before the way between them counts as broken.
+pub const EXAMINE_PAIRS: usize = 3;
+/// How long a node may take to examine its part of the mesh.
+pub const EXAMINE: Duration = ms(15_000);
+
 /// Bytes of a question over UDP.
 pub const DNS_BYTES: usize = 4_096;
 /// Questions under way to other name servers, and those of one container; more are dropped.

@@ -9,6 +9,7 @@ use model::{
 };
 use network::mesh::{Hop, hops, peers, ruleset};
 use network::{Answer, Names, PeerEdge};
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
@@ -28,12 +29,23 @@ fn service(name: &str, address: Option<[u8; 4]>, replicas: Vec<NamedReplica>) ->
         aliases: [].into(),
         address: address.map(Ipv4Addr::from),
         replicas,
+        leaving: [].into(),
+        fixed: [].into(),
+        prefer_local: false,
+        foreign: false,
     }
 }
 
 fn network(project: &str, subnets: &[(u64, &str)], services: Vec<NamedService>) -> NetworkView {
     let subnets = subnets.iter().map(|(node, text)| (NodeId(*node), text.parse().unwrap()));
-    NetworkView { project: project.parse().unwrap(), subnets: subnets.collect(), services }
+    NetworkView {
+        project: project.parse().unwrap(),
+        subnets: subnets.collect(),
+        services,
+        networks: [].into(),
+        others: [].into(),
+        internal: false,
+    }
 }
 
 fn mesh(networks: Vec<NetworkView>) -> MeshView {
@@ -70,6 +82,41 @@ fn two_projects() -> MeshView {
     ])
 }
 
+/// What the subnets of one project see on node 1: one of `front`, one of `back`, which is internal, and one of
+/// both, on node 2 too.
+fn front_and_back() -> MeshView {
+    let other = |subnets: &[(u64, &str)]| -> BTreeSet<_> {
+        subnets.iter().map(|(node, text)| (NodeId(*node), text.parse().unwrap())).collect()
+    };
+    let web = || service("web", Some([10, 176, 0, 0]), vec![replica(5, 1, 1, [10, 128, 0, 2])]);
+    let api = || NamedService {
+        prefer_local: true,
+        ..service(
+            "api",
+            Some([10, 176, 0, 1]),
+            vec![replica(6, 1, 1, [10, 128, 2, 2]), replica(7, 2, 2, [10, 128, 6, 2])],
+        )
+    };
+    let db = || NamedService {
+        fixed: [[172, 28, 0, 10].into()].into(),
+        ..service("db", Some([10, 176, 0, 2]), vec![replica(8, 1, 1, [10, 128, 4, 2])])
+    };
+    let (front, back) = ("10.128.0.0/23", "10.128.4.0/23");
+    let both = [(1, "10.128.2.0/23"), (2, "10.128.6.0/23")];
+    mesh(vec![
+        NetworkView { others: other(&both), ..network("shop", &[(1, front)], vec![web(), api()]) },
+        NetworkView {
+            others: other(&[(1, front), (1, back)]),
+            ..network("shop", &both, vec![web(), api(), db()])
+        },
+        NetworkView {
+            others: other(&both),
+            internal: true,
+            ..network("shop", &[(1, back)], vec![api(), db()])
+        },
+    ])
+}
+
 fn expect(name: &str, is: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
     if std::env::var_os("UPDATE").is_some() {
@@ -82,6 +129,7 @@ fn expect(name: &str, is: &str) {
 #[test]
 fn the_rules_are_as_written() {
     expect("two_projects.nft", &ruleset(&two_projects(), NodeId(1)));
+    expect("front_and_back.nft", &ruleset(&front_and_back(), NodeId(1)));
     expect("no_network.nft", &ruleset(&mesh(vec![]), NodeId(1)));
 }
 
@@ -183,4 +231,38 @@ fn attack_23_each_caller_sees_its_own_network_only() {
     }
     let gateways: Vec<String> = names.gateways().iter().map(ToString::to_string).collect();
     assert_eq!(gateways, ["10.128.0.1", "10.128.4.1"]);
+}
+
+#[test]
+fn networks_that_have_nothing_in_common_are_not_seen() {
+    let names = Names::new(&front_and_back(), NodeId(1));
+    let (web, api, db) = ([10, 128, 0, 2], [10, 128, 2, 2], [10, 128, 4, 2]);
+    let known = |caller: [u8; 4], name: &str| names.lookup(caller.into(), name);
+    assert_eq!(known(web, "api"), addresses(&[[10, 176, 0, 1]]));
+    assert_eq!(known(web, "db"), Answer::Elsewhere);
+    assert_eq!(known(web, "2.4.128.10.in-addr.arpa"), Answer::Unknown);
+    assert_eq!(known(api, "db"), addresses(&[[10, 176, 0, 2]]));
+    assert_eq!(known(api, "web"), addresses(&[[10, 176, 0, 0]]));
+    assert_eq!(known(api, "example.com"), Answer::Elsewhere);
+    assert_eq!(known(db, "api"), addresses(&[[10, 176, 0, 1]]));
+    assert_eq!(known(db, "10.0.28.172.in-addr.arpa"), Answer::Name("db".into()));
+    for outside in ["web", "example.com", "1.0.168.192.in-addr.arpa"] {
+        assert_eq!(known(db, outside), Answer::Unknown, "{outside}: its network is internal");
+    }
+}
+
+#[test]
+fn names_of_ones_own_project_come_before_those_of_others() {
+    let own = service("web", Some([10, 176, 0, 5]), vec![replica(5, 1, 1, [10, 128, 0, 2])]);
+    let theirs = vec![replica(6, 1, 1, [10, 128, 2, 2]), replica(7, 2, 1, [10, 128, 2, 3])];
+    let theirs = |name: &str, last: u8| NamedService {
+        foreign: true,
+        ..service(name, Some([10, 176, 0, last]), theirs.clone())
+    };
+    let services = vec![own, theirs("web", 6), theirs("mail", 7)];
+    let mesh = mesh(vec![network("shop", &[(1, "10.128.0.0/23")], services)]);
+    let names = Names::new(&mesh, NodeId(1));
+    assert_eq!(names.lookup(WEB.into(), "web"), addresses(&[[10, 176, 0, 5]]));
+    assert_eq!(names.lookup(WEB.into(), "tasks.web"), addresses(&[WEB]));
+    assert_eq!(names.lookup(WEB.into(), "mail"), addresses(&[[10, 176, 0, 7]]));
 }

@@ -125,6 +125,7 @@ fn deploy(state: &mut State, services: usize, replicas: usize) {
         depends_on: Vec::new(),
         shares_with: Vec::new(),
         once: None,
+        networking: model::Networking::default(),
         round_robin: false,
         told: [].into(),
         http: Vec::new(),
@@ -135,6 +136,7 @@ fn deploy(state: &mut State, services: usize, replicas: usize) {
         services: (0..services).map(named).collect(),
         volumes: BTreeMap::new(),
         contents: BTreeMap::new(),
+        networks: BTreeMap::new(),
         source: String::new(),
     };
     apply(

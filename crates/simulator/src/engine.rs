@@ -145,7 +145,7 @@ impl Engine {
                 self.volumes.remove(name);
                 done(None)
             }
-            Action::RemoveNetwork { project, .. } => {
+            Action::RemoveNetworks { project, .. } => {
                 self.networks.remove(project);
                 done(None)
             }

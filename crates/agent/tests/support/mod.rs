@@ -43,6 +43,7 @@ pub(crate) fn spec() -> ServiceSpec {
         depends_on: vec![],
         shares_with: vec![],
         once: None,
+        networking: model::Networking::default(),
         round_robin: false,
         told: [].into(),
         http: vec![],

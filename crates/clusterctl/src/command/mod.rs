@@ -5,6 +5,7 @@ mod check;
 mod contents;
 mod context;
 mod deploy;
+mod doctor;
 mod events;
 mod exec;
 mod image;
@@ -12,6 +13,7 @@ mod inspect;
 mod list;
 mod local;
 mod logs;
+mod network;
 mod nodes;
 mod policy;
 mod rollout;
@@ -55,6 +57,7 @@ pub(crate) async fn run(out: Out, args: Args) -> Result<(), Failure> {
         Command::Rollout(words) => rollout::run(&session()?, words.action).await,
         Command::Logs(words) => logs::run(&session()?, words).await,
         Command::Exec(words) => exec::run(&session()?, words).await,
+        Command::Network(words) => network::run(&session()?, words).await,
         Command::Policy(words) => policy::run(&session()?, words).await,
         Command::Run(words) => run::run(&session()?, words).await,
         Command::Inspect(words) => inspect::run(&session()?, &words.name).await,

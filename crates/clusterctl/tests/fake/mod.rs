@@ -20,6 +20,8 @@ pub(crate) struct Script {
     /// Requests of writes, as they came.
     pub(crate) scales: Vec<ScaleRequest>,
     pub(crate) policies: Vec<Policy>,
+    pub(crate) networks: Vec<Network>,
+    pub(crate) findings: Vec<Finding>,
     pub(crate) policies_set: Vec<SetPolicyRequest>,
     pub(crate) runs: Vec<RunRequest>,
     pub(crate) ended_runs: Vec<EndRunRequest>,
@@ -213,6 +215,14 @@ impl Admin for Fake {
 
     async fn policies(&self, _: Request<ReadRequest>) -> Result<Response<PoliciesReply>, Status> {
         self.answer(|s| PoliciesReply { read: None, policies: s.policies.clone() })
+    }
+
+    async fn networks(&self, _: Request<ReadRequest>) -> Result<Response<NetworksReply>, Status> {
+        self.answer(|s| NetworksReply { read: None, networks: s.networks.clone() })
+    }
+
+    async fn doctor(&self, _: Request<ReadRequest>) -> Result<Response<DoctorReply>, Status> {
+        self.answer(|s| DoctorReply { read: None, mesh: true, findings: s.findings.clone() })
     }
 
     async fn set_policy(

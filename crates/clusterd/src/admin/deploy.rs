@@ -37,8 +37,9 @@ pub(crate) async fn deploy(
     if !missing.is_empty() && !message.allow_host {
         return Err(refusal(&Refusal::NotGranted { project: spec.name, missing }));
     }
-    let remarks = resolve(node, managing, &mut spec, &message.logins).await?;
+    let mut remarks = resolve(node, managing, &mut spec, &message.logins).await?;
     spec.source = compose::canonical(&spec);
+    let mut spec = networks(managing, spec, &mut remarks)?;
     let contents = contents::settle(managing, &mut spec, message.contents)?;
     if message.dry_run {
         return Ok(v1::DeployReply { remarks, ..v1::DeployReply::default() });
@@ -53,6 +54,27 @@ pub(crate) async fn deploy(
     };
     let changed = changed.iter().map(ToString::to_string).collect();
     Ok(v1::DeployReply { index, generation, remarks, scaled: scaled(&counts), changed })
+}
+
+/// The project as all members understand it, with a remark where its networks are not kept apart.
+fn networks(
+    managing: &Managing,
+    spec: ProjectSpec,
+    remarks: &mut Vec<String>,
+) -> Result<ProjectSpec, Status> {
+    let state = managing.log.state();
+    let sets: BTreeSet<Vec<&str>> = spec.services.values().map(|s| s.network_names()).collect();
+    if sets.len() > 1 && state.mesh().is_none() {
+        remarks.push(
+            "this cluster has no mesh: all services of the project share one network on each node"
+                .to_owned(),
+        );
+    }
+    spec.at_level(state.level).map_err(|network| {
+        Status::failed_precondition(format!(
+            "network {network} is internal or external, which not all nodes understand yet; upgrade them first (`clusterctl nodes` shows their versions)"
+        ))
+    })
 }
 
 /// Resolves each image once, so that all replicas run the same bits. An image that is on no node and

@@ -2,8 +2,10 @@
 
 mod contents;
 mod deploy;
+mod doctor;
 mod inspect;
 mod logs;
+mod networks;
 mod policy;
 mod read;
 mod rollout;
@@ -149,6 +151,26 @@ impl Admin for AdminService {
         let reading = Reading::take(&node, &managing, request.get_ref().stale).await;
         let policies = policy::of(&reading.state, &request.get_ref().project);
         Ok(Response::new(v1::PoliciesReply { read: Some(reading.info), policies }))
+    }
+
+    async fn networks(
+        &self,
+        request: Request<v1::ReadRequest>,
+    ) -> Result<Response<v1::NetworksReply>, Status> {
+        let (node, managing) = self.enter(&request)?;
+        let reading = Reading::take(&node, &managing, request.get_ref().stale).await;
+        let networks = networks::of(&reading.state, &request.get_ref().project);
+        Ok(Response::new(v1::NetworksReply { read: Some(reading.info), networks }))
+    }
+
+    async fn doctor(
+        &self,
+        request: Request<v1::ReadRequest>,
+    ) -> Result<Response<v1::DoctorReply>, Status> {
+        let (node, managing) = self.enter(&request)?;
+        let reading = Reading::take(&node, &managing, request.get_ref().stale).await;
+        let (mesh, findings) = doctor::ask(&node, &managing).await;
+        Ok(Response::new(v1::DoctorReply { read: Some(reading.info), mesh, findings }))
     }
 
     async fn set_policy(

@@ -77,6 +77,18 @@ impl Containers for ContainersService {
         Ok(Response::new(Box::pin(replies)))
     }
 
+    async fn examine(
+        &self,
+        request: Request<v1::ExamineRequest>,
+    ) -> Result<Response<v1::ExamineReply>, Status> {
+        self.enter(&request)?;
+        let member = self.host.member()?;
+        let view = member.agenting.views().borrow().clone();
+        let view = view.ok_or_else(|| Status::unavailable("the node has no view yet"))?;
+        let findings = crate::examine::examine(&view, &member.edge).await;
+        Ok(Response::new(v1::ExamineReply { findings }))
+    }
+
     type ExecStream = Replies<v1::ExecReply>;
 
     async fn exec(

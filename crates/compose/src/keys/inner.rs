@@ -3,8 +3,7 @@
 use super::Table;
 use super::Verdict::{Emulated, Harmless, Honoured, Refused, Warned};
 
-const ONE_NETWORK: &str = "each project has one network per node for now";
-const ADDRESSES: &str = "addresses are given out by the node";
+const ADDRESSES: &str = "containers have addresses of the cluster's own pool";
 
 pub(super) const TOP: Table = &[
     ("version", Warned("it is obsolete; every file is read by the current specification")),
@@ -87,32 +86,31 @@ pub(super) const RESTART: Table = &[
 ];
 
 pub(super) const NETWORK: Table = &[
-    ("name", Warned(ONE_NETWORK)),
-    ("driver", Warned(ONE_NETWORK)),
-    ("driver_opts", Warned(ONE_NETWORK)),
-    ("ipam", Warned(ADDRESSES)),
-    ("external", Warned(ONE_NETWORK)),
+    ("name", Honoured),
+    ("driver", Warned("networks are the cluster's own, across hosts")),
     (
-        "internal",
-        Refused(
-            "containers on it could reach the outside",
-            "keep them from the outside with the host's firewall",
-        ),
+        "driver_opts",
+        Emulated("`com.docker.network.driver.mtu` is heeded; others are of drivers not in use"),
     ),
-    ("attachable", Harmless("only the cluster's own containers are on its networks")),
-    ("enable_ipv4", Warned(ONE_NETWORK)),
-    ("enable_ipv6", Warned(ONE_NETWORK)),
-    ("labels", Warned(ONE_NETWORK)),
+    ("ipam", Emulated("`ipv4_address` is held to it; containers have addresses of the cluster's")),
+    ("external", Honoured),
+    ("internal", Honoured),
+    ("attachable", Honoured),
+    ("enable_ipv4", Warned(IPV4)),
+    ("enable_ipv6", Warned(IPV4)),
+    ("labels", Harmless("labels of networks are shown nowhere")),
 ];
+
+const IPV4: &str = "containers reach each other by IPv4";
 
 pub(super) const IPAM: Table = &[
     ("driver", Harmless(ADDRESSES)),
-    ("config", Harmless(ADDRESSES)),
+    ("config", Emulated("`ipv4_address` is held to it")),
     ("options", Harmless(ADDRESSES)),
 ];
 
 pub(super) const IPAM_POOL: Table = &[
-    ("subnet", Harmless(ADDRESSES)),
+    ("subnet", Emulated("`ipv4_address` is held to it")),
     ("ip_range", Harmless(ADDRESSES)),
     ("gateway", Harmless(ADDRESSES)),
     ("aux_addresses", Harmless(ADDRESSES)),
@@ -167,7 +165,7 @@ pub(super) const EXTERNAL: Table =
     &[("name", Emulated("the old way to write `external: true` beside a `name`"))];
 
 pub(super) const CLUSTER: Table =
-    &[("resolved", Honoured), ("http", Honoured), ("proxy_protocol", Honoured)];
+    &[("resolved", Honoured), ("http", Honoured), ("prefer", Honoured), ("proxy_protocol", Honoured)];
 
 pub(super) const CLUSTER_HTTP: Table =
     &[("host", Honoured), ("path", Honoured), ("port", Honoured), ("tls", Honoured)];

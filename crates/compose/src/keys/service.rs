@@ -3,8 +3,7 @@
 use super::Table;
 use super::Verdict::{Emulated, Harmless, Honoured, Refused, Warned};
 
-const ONE_NETWORK: &str = "each project has one network per node for now";
-const ADDRESSES: &str = "addresses are given out by the node";
+const ONE_INTERFACE: &str = "a container has one interface for all of its networks";
 const WINDOWS: &str = "it means something on Windows only; nodes run Linux";
 const NOT_BUILT: &str = "the builder on this machine is not told of it";
 const NO_MODELS: &str = "the cluster runs containers only";
@@ -25,7 +24,7 @@ pub(super) const SERVICE: Table = &[
     (
         "container_name",
         Emulated(
-            "a name on the project's network; containers are named by project, service and slot",
+            "a name on the service's networks; containers are named by project, service and slot",
         ),
     ),
     ("cpu_count", Harmless(WINDOWS)),
@@ -69,7 +68,7 @@ pub(super) const SERVICE: Table = &[
     ("labels", Honoured),
     (
         "links",
-        Emulated("a service is found by its own name, and by its alias in the whole project"),
+        Emulated("a service is found by its own name, and by its alias on all of its networks"),
     ),
     ("logging", Honoured),
     ("mac_address", Honoured),
@@ -79,7 +78,7 @@ pub(super) const SERVICE: Table = &[
     ("memswap_limit", Honoured),
     ("models", Refused(NO_MODELS, MODELS_INSTEAD)),
     ("network_mode", Honoured),
-    ("networks", Emulated("the services of a project share one network on each node")),
+    ("networks", Honoured),
     ("oom_kill_disable", Honoured),
     ("oom_score_adj", Honoured),
     ("pid", Honoured),
@@ -249,15 +248,18 @@ pub(super) const MOUNT_IMAGE: Table =
     &[("subpath", Refused("images cannot be mounted yet", "copy the files into a volume"))];
 
 pub(super) const ATTACHMENT: Table = &[
-    ("aliases", Emulated("names of the service in the whole project")),
-    ("driver_opts", Warned(ONE_NETWORK)),
-    ("gw_priority", Harmless(ONE_NETWORK)),
-    ("interface_name", Warned(ONE_NETWORK)),
-    ("ipv4_address", Warned(ADDRESSES)),
-    ("ipv6_address", Warned(ADDRESSES)),
-    ("link_local_ips", Warned(ADDRESSES)),
-    ("mac_address", Warned(ONE_NETWORK)),
-    ("priority", Harmless(ONE_NETWORK)),
+    ("aliases", Honoured),
+    ("driver_opts", Warned(ONE_INTERFACE)),
+    ("gw_priority", Harmless("there is one way out, unless all of the networks are internal")),
+    ("interface_name", Warned(ONE_INTERFACE)),
+    (
+        "ipv4_address",
+        Emulated("one more virtual address of the service; its containers' own are others"),
+    ),
+    ("ipv6_address", Warned("containers reach each other by IPv4")),
+    ("link_local_ips", Warned("containers have addresses of the cluster's own pool")),
+    ("mac_address", Warned(ONE_INTERFACE)),
+    ("priority", Harmless(ONE_INTERFACE)),
 ];
 
 pub(super) const REFERENCE: Table = &[

@@ -64,6 +64,7 @@ pub(crate) fn service(script: &str) -> ServiceSpec {
         depends_on: vec![],
         shares_with: vec![],
         once: None,
+        networking: model::Networking::default(),
         round_robin: false,
         told: [].into(),
         http: vec![],

@@ -6,6 +6,7 @@
 mod addresses;
 mod contents;
 mod depends;
+mod networks;
 mod nodes;
 mod policies;
 mod projects;

@@ -21,6 +21,7 @@ impl State {
         self.refuse_http(name, &deploy.spec.services)?;
         depends::refuse(&deploy.spec.services)?;
         self.refuse_contents(deploy)?;
+        let joined = self.join_networks(deploy)?;
         let counts = shares::counts(&deploy.spec.services, |service| {
             self.service(name, service).filter(|s| !s.global()).map(|s| s.scale)
         })?;
@@ -32,6 +33,8 @@ impl State {
             deployed: now.wall,
             services: OrdMap::new(),
             volumes: OrdMap::new(),
+            networks: OrdMap::new(),
+            joined: OrdMap::new(),
             source: Arc::from(""),
             logins: OrdMap::new(),
             powers: OrdSet::new(),
@@ -42,6 +45,8 @@ impl State {
         project.source = Arc::from(deploy.spec.source.as_str());
         project.volumes = deploy.spec.volumes.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
         project.powers = deploy.powers.iter().cloned().collect();
+        project.networks = deploy.spec.networks.clone().into_iter().collect();
+        project.joined = joined;
         project.logins.extend(deploy.logins.iter().map(|(k, v)| (k.clone(), v.clone())));
         for (service, id) in project.services.clone() {
             if !deploy.spec.services.contains_key(&service) {
@@ -209,6 +214,7 @@ impl State {
     }
 
     pub(super) fn remove(&mut self, now: Now, remove: &Remove) -> Applied {
+        self.refuse_unjoining(&remove.project, |_| false)?;
         let project = self
             .projects
             .remove(&remove.project)
@@ -310,6 +316,7 @@ impl ServiceSpec {
         self.container == other.container
             && self.resources == other.resources
             && self.networks == other.networks
+            && self.networking.same_networks(&other.networking)
             && self.shares_with == other.shares_with
             && host_ports(self) == host_ports(other)
     }

@@ -54,6 +54,7 @@ pub fn service() -> ServiceSpec {
         depends_on: vec![],
         shares_with: vec![],
         once: None,
+        networking: Networking::default(),
         round_robin: false,
         told: BTreeSet::new(),
         http: vec![],
@@ -76,6 +77,7 @@ pub fn project(name: &str, services: &[(&str, ServiceSpec)]) -> ProjectSpec {
         services: services.iter().map(|(n, s)| (n.parse().unwrap(), Arc::new(s.clone()))).collect(),
         volumes: BTreeMap::new(),
         contents: BTreeMap::new(),
+        networks: BTreeMap::new(),
         source: String::new(),
     }
 }

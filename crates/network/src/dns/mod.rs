@@ -11,8 +11,8 @@ mod tests;
 use crate::core::Core;
 use crate::door::pause_after;
 use crate::limits::{
-    BIND_AGAIN, BIND_AGAIN_MAX, DNS_ASKED, DNS_ASKED_EACH, DNS_BYTES, DNS_IDLE, DNS_STREAMS,
-    DNS_STREAMS_EACH,
+    BIND_AGAIN, BIND_AGAIN_MAX, DNS_ANSWER, DNS_ASKED, DNS_ASKED_EACH, DNS_BYTES, DNS_IDLE,
+    DNS_STREAMS, DNS_STREAMS_EACH,
 };
 use crate::picture::Current;
 use crate::remark::Remark;
@@ -60,6 +60,21 @@ pub(crate) async fn serve(core: Arc<Core>, mut pictures: watch::Receiver<Arc<Cur
             return;
         }
     }
+}
+
+/// Asks the name server of a bridge, as a container of it would. An error when it does not answer.
+pub(crate) async fn ask_gateway(gateway: Ipv4Addr, name: &str) -> io::Result<()> {
+    use hickory_proto::op::{MessageType, OpCode, Query};
+    use hickory_proto::rr::{Name, RecordType};
+    let mut asked = Message::new(0, MessageType::Query, OpCode::Query);
+    let name = Name::from_ascii(name).map_err(io::Error::other)?;
+    asked.add_query(Query::query(name, RecordType::A));
+    let socket = UdpSocket::bind((gateway, 0)).await?;
+    socket.connect((gateway, PORT)).await?;
+    socket.send(&asked.to_vec().map_err(io::Error::other)?).await?;
+    let mut buffer = vec![0; DNS_BYTES];
+    let length = timeout(DNS_ANSWER, socket.recv(&mut buffer)).await??;
+    Message::from_vec(&buffer[..length]).map(drop).map_err(io::Error::other)
 }
 
 struct CancelOnDrop(CancellationToken);

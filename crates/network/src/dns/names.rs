@@ -1,5 +1,5 @@
 //! Which name stands for which addresses, for whom: a pure function of a picture. A caller is known by its
-//! address, and sees the names of its own network only.
+//! address, and sees the names of its own networks only.
 
 use model::{MeshView, NamedService, NetworkView, NodeId, Subnet};
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,6 +30,8 @@ struct Zone {
     /// In lower case.
     addresses: BTreeMap<String, Vec<Ipv4Addr>>,
     names: BTreeMap<Ipv4Addr, String>,
+    /// Names of the outside are not to be had.
+    internal: bool,
 }
 
 impl Names {
@@ -55,11 +57,16 @@ impl Names {
     pub fn lookup(&self, caller: Ipv4Addr, name: &str) -> Answer {
         let Some((_, zone)) = self.zone_of(caller) else { return Answer::Elsewhere };
         let name = name.to_ascii_lowercase();
-        match (zone.addresses.get(&name), reversed(&name)) {
-            (Some(addresses), _) => Answer::Addresses(addresses.clone()),
-            (None, Some(address)) if self.pool.is_some_and(|pool| pool.contains(address)) => {
-                zone.names.get(&address).map_or(Answer::Unknown, |name| Answer::Name(name.clone()))
+        if let Some(addresses) = zone.addresses.get(&name) {
+            return Answer::Addresses(addresses.clone());
+        }
+        let address = reversed(&name);
+        match address.and_then(|address| zone.names.get(&address)) {
+            Some(name) => Answer::Name(name.clone()),
+            None if address.zip(self.pool).is_some_and(|(a, pool)| pool.contains(a)) => {
+                Answer::Unknown
             }
+            _ if zone.internal => Answer::Unknown,
             _ if name.starts_with("tasks.") || name.starts_with("nearest.") => Answer::Unknown,
             _ => Answer::Elsewhere,
         }
@@ -72,7 +79,8 @@ impl Names {
 }
 
 fn zone(network: &NetworkView, node: NodeId) -> Zone {
-    let mut zone = Zone::default();
+    let mut zone = Zone { internal: network.internal, ..Zone::default() };
+    // A project's own services come before those of others.
     for service in &network.services {
         let own = of_service(service);
         for (name, addresses) in names(service, node) {
@@ -81,8 +89,8 @@ fn zone(network: &NetworkView, node: NodeId) -> Zone {
         for replica in &service.replicas {
             zone.names.insert(replica.address, format!("{}.{}", service.name, replica.slot));
         }
-        if let Some(address) = service.address {
-            zone.names.insert(address, service.name.to_string());
+        for address in service.virtuals() {
+            zone.names.entry(address).or_insert_with(|| service.name.to_string());
         }
         for alias in &service.aliases {
             let shared = zone.addresses.entry(alias.to_ascii_lowercase()).or_default();
@@ -90,7 +98,7 @@ fn zone(network: &NetworkView, node: NodeId) -> Zone {
         }
     }
     // A service's own name is never hidden by what another one is called too.
-    for service in &network.services {
+    for service in network.services.iter().rev() {
         let name = service.name.as_str().to_ascii_lowercase();
         zone.addresses.insert(name, of_service(service));
     }

@@ -25,11 +25,18 @@ fn names(replicas: u8) -> Names {
         aliases: [].into(),
         address: Some([10, 176, 0, 0].into()),
         replicas: (1..=replicas).map(replica).collect(),
+        leaving: [].into(),
+        fixed: [].into(),
+        prefer_local: false,
+        foreign: false,
     };
     let network = NetworkView {
         project: "shop".parse().unwrap(),
         subnets: [(NodeId(1), "10.128.0.0/23".parse().unwrap())].into(),
         services: vec![web],
+        networks: [].into(),
+        others: [].into(),
+        internal: false,
     };
     let mesh = Mesh { pool: "10.128.0.0/10".parse().unwrap(), carrier: Carrier::Direct };
     Names::new(&MeshView { mesh, networks: vec![Arc::new(network)] }, NodeId(1))

@@ -1,6 +1,7 @@
 //! Bringing rules and routes to the kernel, by the programs that every host with Docker has or can have: `nft`,
 //! `ip` and `iptables`. What is there already is left alone.
 
+use super::flows::{self, Kept};
 use super::ports;
 use super::routes::{self, Hop, PROTOCOL, changes, overlapping, read};
 use super::rules::{MARK, TABLE};
@@ -56,6 +57,14 @@ pub enum Trouble {
         /// Why.
         why: Encryption,
     },
+    /// The kernel's table of connections cannot be looked through.
+    #[error(
+        "UDP flows to replicas that are gone cannot be ended ({source}); `modprobe nf_conntrack_netlink` may help"
+    )]
+    Flows {
+        /// Why.
+        source: io::Error,
+    },
     /// A program did not end in time.
     #[error("`{command}` did not end in {} s", MESH_COMMAND.as_secs())]
     Late {
@@ -89,6 +98,8 @@ pub enum Encryption {
 pub(super) struct Kernel {
     /// The rules as they were loaded, and as `nft` showed them right after.
     rules: Option<(String, Vec<u8>)>,
+    /// Where flows may go on to, as of the last look through them.
+    flows: Option<Kept>,
 }
 
 impl Kernel {
@@ -103,6 +114,18 @@ impl Kernel {
         self.rules = None;
         demand("nft", &["-f", "-"], rules).await?;
         self.rules = show().await?.map(|shown| (rules.to_owned(), shown));
+        Ok(())
+    }
+
+    /// Ends UDP flows to replicas that have left. Once the rules are loaded no new ones come to be.
+    pub(super) async fn forget_flows(&mut self, kept: Kept) -> Result<(), Trouble> {
+        if self.flows.as_ref().is_none_or(|before| flows::left(before, &kept)) {
+            let now = kept.clone();
+            let done = tokio::task::spawn_blocking(move || flows::forget(&now)).await;
+            done.unwrap_or_else(|why| Err(io::Error::other(why)))
+                .map_err(|source| Trouble::Flows { source })?;
+        }
+        self.flows = Some(kept);
         Ok(())
     }
 
@@ -213,6 +236,18 @@ async fn marked(what: &str) -> Result<Output, Trouble> {
     let mark = format!("{MARK}/{MARK}");
     let rule = ["-w", what, USERS, "-m", "mark", "--mark", &mark, "-j", "ACCEPT"];
     run("iptables", &rule, "").await
+}
+
+/// Our table as text; `None` when there is none.
+pub(super) async fn shown_rules() -> Option<String> {
+    show().await.ok()?.map(|shown| String::from_utf8_lossy(&shown).into_owned())
+}
+
+/// Whether packets to a subnet have a way of their own, and do not just leave by the default route.
+pub(super) async fn leads_to(subnet: Subnet) -> bool {
+    let to = subnet.gateway().to_string();
+    let shown = demand("ip", &["-4", "route", "get", "fibmatch", &to], "").await;
+    shown.is_ok_and(|shown| !shown.starts_with(b"default"))
 }
 
 /// Our table; `None` when there is none.

@@ -4,6 +4,9 @@
 //! engines change rules too. What carries the packets, where that is more than routes, is in [`carrier`].
 
 mod carrier;
+mod echo;
+mod examine;
+mod flows;
 mod kernel;
 mod peers;
 mod ports;
@@ -23,6 +26,7 @@ use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::watch;
 
+pub use examine::{Aspect, Finding, examine};
 pub use kernel::{Encryption, Trouble, ready, remove, taken};
 pub use peers::{Peer, peers, subnets_of};
 pub use routes::{Hop, hops};
@@ -85,5 +89,6 @@ async fn settle(
     if !hops.is_empty() || carried.is_ok() {
         kernel.set_routes(&hops).await?;
     }
+    kernel.forget_flows(flows::kept(mesh, picture.node)).await?;
     carried.map(drop)
 }

@@ -3,7 +3,7 @@
 use crate::picture::PeerEdge;
 use model::limits::MESH_PORT;
 use model::{MeshKey, MeshView, NodeId, Subnet};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 /// Another node of an encrypted mesh.
@@ -17,9 +17,11 @@ pub struct Peer {
     pub subnets: Vec<Subnet>,
 }
 
-/// All subnets of a node, of the networks that this node takes part in.
+/// All subnets of a node that something here reaches, each once.
 pub fn subnets_of(mesh: &MeshView, node: NodeId) -> impl Iterator<Item = Subnet> + '_ {
-    mesh.networks.iter().filter_map(move |network| network.subnets.get(&node).copied())
+    let all = mesh.networks.iter().flat_map(|network| network.reached());
+    let of: BTreeSet<Subnet> = all.filter(|(at, _)| *at == node).map(|(_, s)| s).collect();
+    of.into_iter()
 }
 
 /// The nodes that `here` keeps tunnels to: those that share a network with it, and have a key.

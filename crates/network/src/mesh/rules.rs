@@ -3,11 +3,13 @@
 //!
 //! A packet between containers passes the `forward` chain of its sender's node and, on another node, that of its
 //! receiver's. From a bridge it may bear no other source than one of that bridge's subnet, and go to no other
-//! subnets of the pool than those of the same network. From outside it may come only from the other subnets of
-//! the network, and only where the way back leads. What passes is marked, because the engine's own rules, which
+//! subnets of the pool than those that have a network in common with it. From outside it may come only from such
+//! subnets of other nodes, and only where the way back leads. All containers of a subnet are on the same networks,
+//! so an address of it gives away all that its owner may reach, and nothing more. What passes is marked, because the engine's own rules, which
 //! come later, drop all that they do not know; one rule in the engine's chain for users accepts the mark.
 
-use model::{MeshView, NetworkView, NodeId, Subnet, bridge_name};
+use model::{MeshView, NamedService, NetworkView, NodeId, Subnet, bridge_name};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 
@@ -16,7 +18,7 @@ pub(super) const TABLE: &str = "cluster";
 /// Bit of the packet mark that says "let through by the mesh".
 pub(super) const MARK: &str = "0x10000000";
 
-/// A network with its bridge on this node.
+/// A set of networks with its bridge on this node.
 struct Here<'a> {
     network: &'a NetworkView,
     bridge: String,
@@ -33,8 +35,8 @@ pub fn ruleset(mesh: &MeshView, node: NodeId) -> String {
     let pool = mesh.mesh.pool;
     let mut chains: Vec<Chain> = Vec::new();
     for here in &networks {
-        chains.extend(virtuals(here));
-        chains.extend([from(here, pool), to(here, pool), enter(here)]);
+        chains.extend(virtuals(here, node));
+        chains.extend([from(here, pool), to(here, pool, node), enter(here)]);
     }
     chains.push(translate(&networks));
     chains.push(leave(&networks, pool));
@@ -90,16 +92,26 @@ fn by_bridge(networks: &[Here<'_>], chain: &str) -> Vec<String> {
     dispatch("iifname", networks.iter().map(entry).collect())
 }
 
-fn virtual_chain(address: Ipv4Addr) -> String {
+/// What stands for the replicas of services as seen from a bridge, with the services: each address once.
+fn addresses<'a>(here: &Here<'a>) -> BTreeMap<Ipv4Addr, &'a NamedService> {
+    let mut all: BTreeMap<Ipv4Addr, &NamedService> = BTreeMap::new();
+    for service in &here.network.services {
+        for address in service.virtuals() {
+            all.entry(address).or_insert(service);
+        }
+    }
+    all
+}
+
+fn virtual_chain(here: &Here<'_>, address: Ipv4Addr) -> String {
     let [a, b, c, d] = address.octets();
-    format!("virtual_{a}_{b}_{c}_{d}")
+    format!("virtual_{}_{a}_{b}_{c}_{d}", here.bridge)
 }
 
 /// For each service that has replicas: to one of them, by chance.
-fn virtuals<'a>(here: &'a Here<'_>) -> impl Iterator<Item = Chain> + 'a {
-    here.network.services.iter().filter_map(|service| {
-        let address = service.address?;
-        let rule = match service.replicas.as_slice() {
+fn virtuals<'a>(here: &'a Here<'_>, node: NodeId) -> impl Iterator<Item = Chain> + 'a {
+    addresses(here).into_iter().filter_map(move |(address, service)| {
+        let rule = match service.chosen_from(node).as_slice() {
             [] => return None,
             [one] => format!("dnat to {}", one.address),
             many => {
@@ -108,17 +120,16 @@ fn virtuals<'a>(here: &'a Here<'_>) -> impl Iterator<Item = Chain> + 'a {
                 format!("dnat to numgen random mod {} map {{ {} }}", many.len(), to.join(", "))
             }
         };
-        Some(Chain::new(virtual_chain(address), vec![rule]))
+        Some(Chain::new(virtual_chain(here, address), vec![rule]))
     })
 }
 
-/// Virtual addresses mean something to containers of their own network only.
+/// Virtual addresses mean something to containers of the service's networks only.
 fn translate(networks: &[Here<'_>]) -> Chain {
     let entries = networks.iter().flat_map(|here| {
-        let served = here.network.services.iter().filter(|s| !s.replicas.is_empty());
-        served.filter_map(|service| {
-            let address = service.address?;
-            Some((format!("\"{}\" . {address}", here.bridge), virtual_chain(address)))
+        let served = addresses(here).into_iter().filter(|(_, s)| !s.replicas.is_empty());
+        served.map(|(address, _)| {
+            (format!("\"{}\" . {address}", here.bridge), virtual_chain(here, address))
         })
     });
     let rules = dispatch("iifname . ip daddr", entries.collect());
@@ -138,20 +149,30 @@ fn leave(networks: &[Here<'_>], pool: Subnet) -> Chain {
 
 fn from(here: &Here<'_>, pool: Subnet) -> Chain {
     let Here { network, bridge, subnet } = here;
-    let same: Vec<String> = network.subnets.values().map(ToString::to_string).collect();
-    Chain::new(
-        format!("from_{bridge}"),
-        vec![
-            format!("ip saddr != {subnet} drop"),
-            format!("ip daddr {{ {} }} {}", same.join(", "), pass()),
-            format!("ip daddr {pool} reject with icmp type admin-prohibited"),
-        ],
-    )
+    let reached: Vec<String> = network.reached().map(|(_, s)| s.to_string()).collect();
+    let mut rules = vec![
+        format!("ip saddr != {subnet} drop"),
+        format!("ip daddr {{ {} }} {}", reached.join(", "), pass()),
+    ];
+    let prohibited = "reject with icmp type admin-prohibited";
+    rules.push(format!("ip daddr {pool} {prohibited}"));
+    let fixed = network.services.iter().flat_map(|s| &s.fixed);
+    let fixed: BTreeSet<String> = fixed.map(ToString::to_string).collect();
+    if !fixed.is_empty() {
+        // One that nothing answers now is not somebody else's of the same number outside.
+        let fixed: Vec<String> = fixed.into_iter().collect();
+        rules.push(format!("ip daddr {{ {} }} reject", fixed.join(", ")));
+    }
+    if network.internal {
+        // Answers to what came in by a port of this host still leave.
+        rules.push(format!("ct direction original {prohibited}"));
+    }
+    Chain::new(format!("from_{bridge}"), rules)
 }
 
-fn to(here: &Here<'_>, pool: Subnet) -> Chain {
-    let Here { network, bridge, subnet } = here;
-    let others = network.subnets.values().filter(|s| *s != subnet).map(ToString::to_string);
+fn to(here: &Here<'_>, pool: Subnet, node: NodeId) -> Chain {
+    let Here { network, bridge, .. } = here;
+    let others = network.reached().filter(|(of, _)| *of != node).map(|(_, s)| s.to_string());
     let others: Vec<String> = others.collect();
     let mut rules = Vec::new();
     if !others.is_empty() {
@@ -187,7 +208,12 @@ fn forward(networks: &[Here<'_>], pool: Subnet) -> Chain {
 }
 
 fn enter(here: &Here<'_>) -> Chain {
-    let rules = vec![format!("ip saddr != {} drop", here.subnet)];
+    let mut rules = vec![format!("ip saddr != {} drop", here.subnet)];
+    if here.network.internal {
+        // Names are asked for at the gateway; what the host has at its other addresses is outside.
+        let gateway = here.subnet.gateway();
+        rules.push(format!("ip daddr != {gateway} ct direction original reject"));
+    }
     Chain::new(format!("enter_{}", here.bridge), rules)
 }
 

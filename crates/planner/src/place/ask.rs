@@ -127,13 +127,12 @@ impl<'r, 'a> Ask<'r, 'a> {
     }
 }
 
-/// By node: whether it lacks a subnet for a service's project, when none is left in the pool.
+/// By node: whether it lacks a subnet for a service's networks, when none is left in the pool.
 fn unaddressed(t: &Tables<'_>, g: &Group<'_>) -> Vec<bool> {
     if !t.state.pool_used_up() {
         return Vec::new();
     }
-    let project = &g.service.project;
-    t.nodes.iter().map(|node| t.state.subnet_of(project, node.id).is_none()).collect()
+    t.nodes.iter().map(|node| t.state.subnet_for(g.service, node.id).is_none()).collect()
 }
 
 /// By node: whether a service has a live copy there, or this plan has given it one.

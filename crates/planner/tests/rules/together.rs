@@ -112,6 +112,7 @@ fn different_numbers_are_refused() {
         services,
         volumes: std::collections::BTreeMap::new(),
         contents: std::collections::BTreeMap::new(),
+        networks: std::collections::BTreeMap::new(),
         source: String::new(),
     };
     let deploy = Deploy {

@@ -46,6 +46,7 @@ pub(crate) fn spec(replicas: u32) -> ServiceSpec {
         depends_on: Vec::new(),
         shares_with: Vec::new(),
         once: None,
+        networking: model::Networking::default(),
         round_robin: false,
         told: BTreeSet::new(),
         http: Vec::new(),
@@ -169,6 +170,7 @@ impl World {
             services: services.clone(),
             volumes: self.volumes.iter().map(|v| (v.clone(), VolumeSpec::default())).collect(),
             contents: BTreeMap::new(),
+            networks: BTreeMap::new(),
             source: String::new(),
         };
         let deploy = Deploy {
