@@ -58,9 +58,12 @@ impl EdgeLink {
         self.status().map(|s| s.busy_ports()).unwrap_or_default()
     }
 
-    /// What keeps the mesh from being as it should, if something does; `None` while no edge answers.
-    pub(crate) fn mesh_trouble(&self) -> Option<Option<String>> {
-        self.status().map(|status| status.mesh_trouble)
+    /// What keeps the mesh from being as it should; `None` when nothing does.
+    pub(crate) fn mesh_trouble(&self) -> Option<String> {
+        match self.status() {
+            Some(status) => status.mesh_trouble,
+            None => Some("the edge does not answer".to_owned()),
+        }
     }
 
     fn status(&self) -> Option<Status> {

@@ -11,10 +11,7 @@ pub(crate) async fn examine(view: &View, edge: &EdgeLink) -> Vec<v1::Finding> {
     let name = |id| {
         view.nodes.iter().find(|n| n.id == id).map_or_else(String::new, |n| n.name.to_string())
     };
-    let trouble = match edge.mesh_trouble() {
-        Some(trouble) => trouble,
-        None => Some("the edge does not answer".to_owned()),
-    };
+    let trouble = edge.mesh_trouble();
     let found = network::mesh::examine(Picture::from(view), trouble.as_deref()).await;
     let shown = |finding: Finding| {
         let (problem, fix) = finding.problem.unwrap_or_default();

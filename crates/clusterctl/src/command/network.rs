@@ -95,8 +95,10 @@ fn shown(network: &Network) -> String {
     if network.mtu > 0 {
         head.push(("mtu", network.mtu.to_string()));
     }
-    let head: String =
-        head.iter().map(|(key, value)| format!("{key:<8} {}\n", text::safe(value))).collect();
+    let mut lines = String::new();
+    for (key, value) in head {
+        lines += &format!("{key:<8} {}\n", text::safe(&value));
+    }
     let mut subnets = Table::new(&["NODE", "SUBNET"]);
     for subnet in &network.subnets {
         subnets.row([subnet.node.clone(), subnet.subnet.clone()]);
@@ -111,7 +113,7 @@ fn shown(network: &Network) -> String {
             replicas.row([name, replica.node.clone(), replica.address.clone()]);
         }
     }
-    [head, subnets.render(), services.render(), replicas.render()].join("\n")
+    [lines, subnets.render(), services.render(), replicas.render()].join("\n")
 }
 
 #[cfg(test)]

@@ -15,10 +15,10 @@ impl State {
         let project = &deploy.spec.name;
         self.refuse_networks(deploy)?;
         self.refuse_unjoining(project, |key| {
-            let spec = deploy.spec.networks.get(&key.network);
-            let same =
-                |spec: &&NetworkSpec| spec.name_of(key) == self.network_spec(key).name_of(key);
-            spec.filter(|spec| spec.attachable && !spec.external).filter(same).is_some()
+            let called = self.network_spec(key).name_of(key);
+            deploy.spec.networks.get(&key.network).is_some_and(|spec| {
+                spec.attachable && !spec.external && spec.name_of(key) == called
+            })
         })?;
         let external = deploy.spec.networks.iter().filter(|(_, spec)| spec.external);
         let found = external.map(|(local, spec)| {

@@ -6,7 +6,7 @@ use super::kernel;
 use crate::dns::ask_gateway;
 use crate::limits::{EXAMINE_ECHO, EXAMINE_PAIRS};
 use crate::picture::Picture;
-use model::{MeshView, NodeId, Readiness, Subnet, bridge_name};
+use model::{MeshView, NamedService, NodeId, Readiness, Subnet, bridge_name};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::Ipv4Addr;
@@ -105,7 +105,7 @@ fn rules(trouble: Option<&str>) -> Finding {
 async fn virtuals(mesh: &MeshView, node: NodeId) -> Finding {
     let networks = mesh.networks.iter().filter(|n| n.subnets.contains_key(&node));
     let served = networks.flat_map(|n| &n.services).filter(|s| !s.replicas.is_empty());
-    let wanted: Vec<Ipv4Addr> = served.flat_map(|s| s.virtuals()).collect();
+    let wanted: Vec<Ipv4Addr> = served.flat_map(NamedService::virtuals).collect();
     let shown = kernel::shown_rules().await.unwrap_or_default();
     let missing = wanted.iter().find(|address| !shown.contains(&format!(" . {address} ")));
     match missing {
