@@ -1,4 +1,5 @@
 //! Who gets which address of the mesh, who gives it back, and what a node is told.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
 mod common;
 

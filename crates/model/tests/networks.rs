@@ -1,4 +1,5 @@
 //! Networks of one project, and those that projects share: who is found where.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
 mod common;
 

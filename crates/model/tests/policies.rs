@@ -1,4 +1,5 @@
 //! What projects may be handed of their hosts.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! What is run once beside a service.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
 mod common;
 
