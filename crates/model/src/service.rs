@@ -1,8 +1,8 @@
 //! Projects, services, slots and volumes as the cluster holds them.
 
 use crate::{
-    NetworkKey, NetworkSpec, NodeId, Permit, ProjectName, Rollout, ServiceId, ServiceName, ServiceSpec,
-    Slot, TaskId, Time, VolumeKey, VolumeName, VolumeSpec, WallTime,
+    NetworkKey, NetworkSpec, NodeId, Permit, ProjectName, Rollout, ServiceId, ServiceName,
+    ServiceSpec, Slot, TaskId, Time, VolumeKey, VolumeName, VolumeSpec, WallTime,
 };
 use imbl::{OrdMap, OrdSet};
 use serde::{Deserialize, Serialize};

@@ -164,8 +164,12 @@ pub(super) const MODEL: Table = &[
 pub(super) const EXTERNAL: Table =
     &[("name", Emulated("the old way to write `external: true` beside a `name`"))];
 
-pub(super) const CLUSTER: Table =
-    &[("resolved", Honoured), ("http", Honoured), ("prefer", Honoured), ("proxy_protocol", Honoured)];
+pub(super) const CLUSTER: Table = &[
+    ("resolved", Honoured),
+    ("http", Honoured),
+    ("prefer", Honoured),
+    ("proxy_protocol", Honoured),
+];
 
 pub(super) const CLUSTER_HTTP: Table =
     &[("host", Honoured), ("path", Honoured), ("port", Honoured), ("tls", Honoured)];
