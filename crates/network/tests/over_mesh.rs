@@ -25,6 +25,9 @@ fn mesh() -> MeshView {
         project: "shop".parse().unwrap(),
         subnets: [subnet(1, "127.8.0.0/23"), subnet(2, "127.8.2.0/23")].into(),
         services: vec![],
+        networks: [].into(),
+        others: [].into(),
+        internal: false,
     };
     let mesh = Mesh { pool: "127.0.0.0/8".parse().unwrap(), carrier: Carrier::Direct };
     MeshView { mesh, networks: vec![Arc::new(network)] }
