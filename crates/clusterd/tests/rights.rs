@@ -74,6 +74,7 @@ const ROLES: [(Open, &[&str]); 6] = [
             "Containers/Exec",
             "Containers/Image",
             "Containers/LoadImage",
+            "Containers/Examine",
         ],
     ),
     (

@@ -195,7 +195,9 @@ async fn way(mesh: &MeshView, here: NodeId, peer: NodeId) -> Vec<Finding> {
 
 /// Whether packets as large as containers send them get there.
 async fn size(mesh: &MeshView, to: Option<NodeId>, own: Subnet, theirs: Subnet) -> Finding {
-    let Some(mtu) = mtu_of(&bridge_name(mesh.mesh.number(own))) else {
+    let bridge = mtu_of(&bridge_name(mesh.mesh.number(own)));
+    // What is too large for the first hop already is said to containers by their own host.
+    let Some(mtu) = bridge.zip(first_hop(own, theirs)).map(|(bridge, hop)| bridge.min(hop)) else {
         return Finding::fine(to, Aspect::Mtu);
     };
     if there_and_back(own, theirs, mtu).await.is_some() {
@@ -211,6 +213,14 @@ async fn size(mesh: &MeshView, to: Option<NodeId>, own: Subnet, theirs: Subnet) 
 
 fn mtu_of(bridge: &str) -> Option<usize> {
     std::fs::read_to_string(format!("/sys/class/net/{bridge}/mtu")).ok()?.trim().parse().ok()
+}
+
+/// Bytes of the packets that leave this host on their way to another subnet.
+fn first_hop(own: Subnet, theirs: Subnet) -> Option<usize> {
+    let socket = std::net::UdpSocket::bind((own.gateway(), 0)).ok()?;
+    // Nothing is sent by that.
+    socket.connect((theirs.gateway(), 9)).ok()?;
+    rustix::net::sockopt::ip_mtu(&socket).ok().map(|mtu| mtu as usize)
 }
 
 /// From gateway to gateway; a packet may be lost once.
