@@ -13,6 +13,7 @@ use model::{
     Carrier, ClusterId, Mesh, MeshKey, MeshView, NetworkView, NodeId, ProjectName, Readiness,
 };
 use network::{Config, Edge, PeerEdge, Picture, Security};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -161,6 +162,9 @@ fn picture(node: usize, carrier: Carrier) -> anyhow::Result<Picture> {
         project: ProjectName::try_from("bench".to_owned())?,
         subnets: (0..2).map(|node| (id(node), mesh.subnet(node as u32))).collect(),
         services: Vec::new(),
+        networks: BTreeSet::new(),
+        others: BTreeSet::new(),
+        internal: false,
     };
     Ok(Picture {
         cluster: ClusterId("0123456789abcdef0123456789abcdef".into()),

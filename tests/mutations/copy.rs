@@ -201,7 +201,6 @@ fn build(root: &Path) -> PathBuf {
     };
     assert!(output.status.success(), "the copy cannot be built: {}", errors());
     let parsed = messages.lines().filter_map(|l| serde_json::from_str::<Value>(l).ok());
-    let mut program =
-        parsed.filter_map(|m| Some(PathBuf::from(m["executable"].as_str()?))).next_back();
+    let program = parsed.filter_map(|m| Some(PathBuf::from(m["executable"].as_str()?))).next_back();
     program.expect("the test was built")
 }

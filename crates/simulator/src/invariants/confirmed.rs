@@ -82,7 +82,7 @@ impl Confirmed {
             Action::Create(_)
                 | Action::Remove { .. }
                 | Action::RemoveVolume { .. }
-                | Action::RemoveNetwork { .. }
+                | Action::RemoveNetworks { .. }
         ) || starts_data;
         let sure = self.sure.get(&node).is_some_and(|at| now <= at + fresh + SLACK);
         (needs_it && !sure).then(|| format!("node {node} is not sure, and wants to {action}"))
