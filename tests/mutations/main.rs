@@ -31,25 +31,17 @@ fn every_broken_rule_is_noticed() {
     let mut unnoticed = Vec::new();
     for mutation in MUTATIONS.iter().filter(|m| only.as_ref().is_none_or(|o| o == m.name)) {
         let run = copy.run(mutation.name, seeds);
-        match &run.found {
-            Some(found) => {
-                let sound = copy.run_one("", found.seed);
-                assert!(
-                    sound.found.is_none(),
-                    "seed {} fails as it is: {}",
-                    found.seed,
-                    sound.text
-                );
-                println!(
-                    "{:<24} seed {:>3} after {:>3}: {}",
-                    mutation.name, found.seed, run.seeds, found.what
-                );
-                println!("{:24} {}", "", found.reduced);
-            }
-            None => {
-                println!("{:<24} not noticed in {seeds} seeds: {}", mutation.name, mutation.wrong);
-                unnoticed.push(mutation.name);
-            }
+        if let Some(found) = &run.found {
+            let sound = copy.run_one("", found.seed);
+            assert!(sound.found.is_none(), "seed {} fails as it is: {}", found.seed, sound.text);
+            println!(
+                "{:<24} seed {:>3} after {:>3}: {}",
+                mutation.name, found.seed, run.seeds, found.what
+            );
+            println!("{:24} {}", "", found.reduced);
+        } else {
+            println!("{:<24} not noticed in {seeds} seeds: {}", mutation.name, mutation.wrong);
+            unnoticed.push(mutation.name);
         }
     }
     assert!(unnoticed.is_empty(), "not noticed within {seeds} seeds: {unnoticed:?}");

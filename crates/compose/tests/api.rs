@@ -21,7 +21,7 @@ fn input(text: &str) -> Input<'static> {
         read: &nothing,
         ignore: BTreeSet::new(),
         allow_host: false,
-        granted: Default::default(),
+        granted: std::collections::BTreeMap::new(),
         nodes: Some(3),
         profiles: vec![],
         ..Input::default()

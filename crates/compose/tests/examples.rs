@@ -45,7 +45,7 @@ fn every_example_can_be_deployed_on_three_nodes() {
             read: &read,
             ignore: BTreeSet::new(),
             allow_host: false,
-            granted: Default::default(),
+            granted: std::collections::BTreeMap::new(),
             nodes: Some(3),
             profiles: vec![],
             ..Input::default()

@@ -51,7 +51,7 @@ fn show(name: &str, text: &str) -> String {
         read: &read,
         ignore: words("ignore").map(str::to_owned).collect::<BTreeSet<_>>(),
         allow_host: options.contains_key("allow-host"),
-        granted: Default::default(),
+        granted: std::collections::BTreeMap::new(),
         nodes: match options.get("nodes").copied() {
             Some("unknown") => None,
             nodes => Some(nodes.map_or(3, |n| n.parse().expect("a number of nodes"))),

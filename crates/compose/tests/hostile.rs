@@ -19,7 +19,7 @@ fn with(bytes: Vec<u8>, environment: BTreeMap<String, String>) -> Result<String,
         read: &nothing,
         ignore: BTreeSet::new(),
         allow_host: false,
-        granted: Default::default(),
+        granted: std::collections::BTreeMap::new(),
         nodes: Some(3),
         profiles: vec![],
         ..Input::default()

@@ -237,10 +237,7 @@ impl fmt::Display for Refusal {
                 f,
                 "without {name} only {ready} of the {needed} voters needed would be ready, and the cluster could not decide anything; bring another manager back or add one first"
             ),
-            Self::NodeReady(n) => write!(
-                f,
-                "node {n} is ready; stop its daemon first (`clusterctl leave` there), or use --force"
-            ),
+            Self::NodeReady(n) => ready(f, n),
             Self::BadVoterCount(n) => write!(f, "{n} voters: choose an odd number up to 7"),
             Self::ReplaceRole { name, is } => write!(
                 f,
@@ -250,6 +247,13 @@ impl fmt::Display for Refusal {
             Self::NotUnderstood { nodes, level, needed } => mixed(f, nodes, *level, *needed),
         }
     }
+}
+
+fn ready(f: &mut fmt::Formatter<'_>, node: &NodeName) -> fmt::Result {
+    write!(
+        f,
+        "node {node} is ready; stop its daemon first (`clusterctl leave` there), or use --force"
+    )
 }
 
 fn twice(f: &mut fmt::Formatter<'_>, port: u16, wanted_by: &str, taken_by: &str) -> fmt::Result {

@@ -26,7 +26,7 @@ fn upgrade(log: &mut Log) {
 }
 
 fn pause() -> Command {
-    let project = "shop".parse().unwrap();
+    let project = "shop".parse().expect("a name");
     let wish = RolloutWish::Pause;
     Command::SetRollout(SetRollout { project, services: BTreeSet::new(), wish })
 }
@@ -44,7 +44,7 @@ fn what_a_node_would_not_understand_is_not_proposed_before_all_are_upgraded() {
     let motd = ContentKey { kind: ContentKind::Config, name: "motd".parse().unwrap() };
     let create = Command::RemoveContent(motd);
     let policy = Command::SetPolicy(SetPolicy {
-        project: "shop".parse().unwrap(),
+        project: "shop".parse().expect("a name"),
         grant: [Permit::whole(Power::Privileged)].into(),
         revoke: BTreeSet::new(),
     });

@@ -95,10 +95,8 @@ fn shown(network: &Network) -> String {
     if network.mtu > 0 {
         head.push(("mtu", network.mtu.to_string()));
     }
-    let mut lines = String::new();
-    for (key, value) in head {
-        lines += &format!("{key:<8} {}\n", text::safe(&value));
-    }
+    let lines = head.iter().map(|(key, value)| format!("{key:<8} {}\n", text::safe(value)));
+    let lines = lines.collect::<Vec<_>>().concat();
     let mut subnets = Table::new(&["NODE", "SUBNET"]);
     for subnet in &network.subnets {
         subnets.row([subnet.node.clone(), subnet.subnet.clone()]);

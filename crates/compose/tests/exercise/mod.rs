@@ -20,7 +20,7 @@ pub(crate) fn input(text: &str) -> Input<'static> {
         read: &nothing,
         ignore: BTreeSet::new(),
         allow_host: false,
-        granted: Default::default(),
+        granted: std::collections::BTreeMap::new(),
         nodes: Some(1),
         profiles: vec![],
         built: std::collections::BTreeMap::new(),

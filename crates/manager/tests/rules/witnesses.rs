@@ -116,6 +116,8 @@ proptest! {
     fn two_witnesses_or_nobody_else(turns in proptest::collection::vec(turn(), 1..60)) {
         let world = World::leading(&[Manager, Manager, Manager, Worker, Worker, Worker]);
         let mut trial = Trial { world, outdated: BTreeMap::new() };
-        turns.into_iter().for_each(|turn| trial.take(turn));
+        for turn in turns {
+            trial.take(turn);
+        }
     }
 }

@@ -130,25 +130,7 @@ fn wish(cluster: &Cluster, verb: &str, args: &[&str], document: &str) -> Result<
                 grant: false,
             }))
         }
-        "run" => {
-            let name = |at: usize| -> Result<ServiceName, String> {
-                let name = args.get(at).ok_or("a name is missing")?;
-                name.parse().map_err(|e| format!("{e}"))
-            };
-            Ok(Command::Run(Run {
-                project: project()?,
-                service: name(1)?,
-                name: name(2)?,
-                command: None,
-                entrypoint: None,
-                environment: BTreeMap::new(),
-                user: None,
-                working_dir: None,
-                depends: true,
-                tty: false,
-                interactive: false,
-            }))
-        }
+        "run" => run(project()?, args),
         "scale" => {
             let mut counts = BTreeMap::new();
             for arg in &args[1..] {
@@ -178,6 +160,27 @@ fn wish(cluster: &Cluster, verb: &str, args: &[&str], document: &str) -> Result<
         "pause" => node(Some(Availability::Pause), BTreeMap::new()),
         _ => node(Some(Availability::Active), BTreeMap::new()),
     }
+}
+
+/// A command that is to run once, named after the project.
+fn run(project: ProjectName, args: &[&str]) -> Result<Command, String> {
+    let name = |at: usize| -> Result<ServiceName, String> {
+        let name = args.get(at).ok_or("a name is missing")?;
+        name.parse().map_err(|e| format!("{e}"))
+    };
+    Ok(Command::Run(Run {
+        project,
+        service: name(1)?,
+        name: name(2)?,
+        command: None,
+        entrypoint: None,
+        environment: BTreeMap::new(),
+        user: None,
+        working_dir: None,
+        depends: true,
+        tty: false,
+        interactive: false,
+    }))
 }
 
 /// A host like the first one wants to join.
