@@ -1,6 +1,7 @@
 //! Roll-outs that stand still: nothing of one moves, because a replica waits for a place, or for a service that it
 //! depends on and that is not on its way. One that has stood for as long as the settings allow fails, and what the file
-//! says of failures follows. Where the wait comes of lost hosts, going back would wait just as long: it pauses.
+//! says of failures follows. Where the wait comes of lost hosts alone, the release before would wait just as long: the
+//! roll-out waits too, and goes on by itself when they are back.
 //!
 //! A file that says `failure_action: continue` is taken at its word: its roll-out waits, however long.
 
@@ -11,7 +12,7 @@ use crate::rollout::Progress;
 use crate::scale::tasks_in;
 use crate::tables::{Group, Tables};
 use crate::{Reason, Waiting};
-use model::{Change, FailureAction, Phase, Rollout, RolloutStep, Time};
+use model::{Change, FailureAction, Phase, Rollout, Time};
 
 /// A service whose roll-out is under way while none of its copies starts, stops or is watched.
 pub(crate) struct Still {
@@ -39,7 +40,10 @@ pub(crate) fn end(t: &Tables<'_>, draft: &mut Draft) {
         let stuck: Vec<Waiting> =
             waiting.into_iter().filter(|w| is_stuck(t, g, w, draft)).collect();
         let Some(first) = stuck.first() else { continue };
-        let deadline = last_move(g, rollout) + t.settings.standstill;
+        if stuck.iter().all(|w| is_lost(t, g, w)) {
+            continue;
+        }
+        let deadline = last_move(t, g, rollout) + t.settings.standstill;
         if t.now < deadline {
             draft.wake(deadline);
             continue;
@@ -51,11 +55,7 @@ pub(crate) fn end(t: &Tables<'_>, draft: &mut Draft) {
             stuck.len(),
             first.reason
         );
-        let step = if stuck.iter().all(|w| is_lost(t, g, w)) {
-            RolloutStep::Pause { reason }
-        } else {
-            pace::answer(t, g, rollout, reason)
-        };
+        let step = pace::answer(t, g, rollout, reason);
         draft.push(Change::Rollout { service: g.service.id, moved: rollout.moved, step });
     }
 }
@@ -99,9 +99,11 @@ fn is_lost(t: &Tables<'_>, g: &Group<'_>, waiting: &Waiting) -> bool {
     copies.any(|h| out_of_reach(t, t.nodes[h.node]).is_some())
 }
 
-/// When something of a roll-out moved last.
-fn last_move(g: &Group<'_>, rollout: &Rollout) -> Time {
-    let tasks = g.tasks.iter().map(|h| h.task);
-    let moves = tasks.flat_map(|task| [Some(task.created), task.running_since, task.ended_at]);
+/// When something of a roll-out moved last, or a node that holds some of it came or went.
+fn last_move(t: &Tables<'_>, g: &Group<'_>, rollout: &Rollout) -> Time {
+    let moves = g.tasks.iter().flat_map(|held| {
+        let (task, node) = (held.task, t.nodes[held.node]);
+        [Some(task.created), task.running_since, task.ended_at, Some(node.readiness_since)]
+    });
     moves.flatten().fold(rollout.since, Time::max)
 }
