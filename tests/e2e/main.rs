@@ -19,12 +19,14 @@ mod look;
 mod mesh;
 mod networks;
 mod ordering;
+mod projects;
 mod quiet;
 mod refusals;
 mod rollouts;
 mod running;
 mod secrets;
 mod stacks;
+mod standins;
 mod trust;
 mod volumes;
 mod waiting;
@@ -79,6 +81,11 @@ fn calm(shared: &Shared) -> Vec<Trial> {
         shared.test("no_room_has_a_reason", waiting::no_room),
         shared.test("services_start_in_order", ordering::services_start_in_order),
         shared.test("what_is_built_runs_everywhere", stacks::what_is_built_runs_everywhere),
+        shared.test("project_wordpress", projects::wordpress),
+        shared.test("project_python_with_a_worker", projects::python_with_a_worker),
+        shared.test("project_monitoring", projects::monitoring),
+        shared.test("project_message_queue", projects::message_queue),
+        shared.test("project_of_several_files", projects::several_files),
         shared.test("names_reach_across_hosts", mesh::names_reach_across_hosts),
         shared.test("packets_between_hosts_are_sealed", carriers::packets_between_hosts_are_sealed),
         shared.test("attack_22_networks_are_apart", mesh::attack_22_networks_are_apart),
