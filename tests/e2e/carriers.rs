@@ -196,10 +196,12 @@ fn far_replica(cluster: &Cluster) -> Step<(u8, String)> {
     Ok((host, target))
 }
 
+/// The lab whose hosts are on segments of their own.
+const APART: &str = "claba";
+
 /// Two hosts that reach each other by way of a third only, on a mesh that is not encrypted.
 pub(crate) fn hosts_apart_reach_each_other() -> Verdict {
-    let cluster =
-        Cluster::formed_as(options("claba", 6, 2), &[1, 2], &["--mesh", "direct"], apart)?;
+    let cluster = Cluster::formed_as(options(APART, 6, 2), &[1, 2], &["--mesh", "direct"], apart)?;
     let text = stack("mesh").replace("replicas: 2", "replicas: 1");
     cluster.deploy_text(1, &text, &["--allow-host"])?.ok()?;
     eventually("the replica behind the name", || answered_by(&cluster, "mesh", "db", 1))?;
@@ -212,8 +214,9 @@ pub(crate) fn hosts_apart_reach_each_other() -> Verdict {
     Ok(())
 }
 
-/// Makes each host alone on its segment: all others are behind the gateway.
+/// Makes each host alone on its segment: all others are behind the gateway, which is the lab's own bridge.
 fn apart(lab: &Lab) -> Step<()> {
+    std::fs::write(format!("/proc/sys/net/ipv4/conf/{APART}0/forwarding"), "1")?;
     for host in lab.numbers() {
         let address = lab.host(host)?.address;
         let [a, b, c, _] = address.octets();
@@ -225,6 +228,11 @@ fn apart(lab: &Lab) -> Step<()> {
             format!("route add default via {gateway}"),
         ] {
             lab.exec(host, "ip", &words.split(' ').collect::<Vec<_>>())?.ok()?;
+        }
+        // The gateway sees that both are on one cable, and says so.
+        for interface in ["all", "eth0"] {
+            let deaf = format!("echo 0 > /proc/sys/net/ipv4/conf/{interface}/accept_redirects");
+            lab.exec(host, "sh", &["-c", &deaf])?.ok()?;
         }
     }
     Ok(())
