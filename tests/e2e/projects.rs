@@ -90,7 +90,7 @@ pub(crate) fn monitoring(cluster: &Cluster) -> Verdict {
         assert!(said.text.contains(words), "{words}: {}", said.text);
     }
     let files = ["-f", "docker-compose.yml", "-f", "cluster.yml"];
-    cluster.say(1, &["policy", "grant", "-p", "monitoring", "pid", "privileged", "volumes"])?;
+    cluster.say(1, &["policy", "grant", "-p", "monitoring", "pid", "volumes"])?;
     works(cluster, "monitoring", &[&["deploy"], &files[..]].concat(), &[])?;
     let targets = ["node-exporter:9100 node ", "cadvisor:8080 containers"];
     served(cluster, 9090, &targets)?;
