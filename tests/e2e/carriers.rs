@@ -208,7 +208,7 @@ pub(crate) fn hosts_apart_reach_each_other() -> Verdict {
     fetch(&cluster, "mesh", "db.1", "client")?;
     let routes = cluster.exec(1, "ip", &["route", "show", "proto", "141"])?.ok()?.stdout;
     assert!(routes.contains("cl-vxlan"), "{routes}");
-    let status = cluster.say(2, &["status"])?.stdout;
+    let status = cluster.say(1, &["status"])?.stdout;
     assert!(status.contains("direct, 10.128.0.0/10 (not encrypted)"), "{status}");
     cluster.undeploy(1, "mesh")?;
     Ok(())
