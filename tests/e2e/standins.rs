@@ -102,7 +102,7 @@ pub(crate) const MONITORING: [StandIn; 4] = [
         &[
             (
                 "cadvisor",
-                "[ -S /var/run/docker.sock ] && [ -d /rootfs/etc ] && exec serve 8080 /www\n",
+                "[ -d /var/run/docker ] && [ -d /rootfs/etc ] && exec serve 8080 /www\n",
             ),
             ("page", "echo containers\n"),
         ],
@@ -146,7 +146,7 @@ pub(crate) const QUEUE: [StandIn; 2] = [
         &[
             (
                 "rabbitmq-server",
-                "[ \"$(ulimit -n)\" = 64000 ] && [ \"$(hostname)\" = rabbitmq ] || exit 1\n\
+                "[ \"$(ulimit -n)\" = 4096 ] && [ \"$(hostname)\" = rabbitmq ] || exit 1\n\
                  echo broker > /var/lib/rabbitmq/index.html\n\
                  httpd -p 15672 -h /var/lib/rabbitmq && exec serve 5672 /var/lib/rabbitmq\n",
             ),
