@@ -271,7 +271,9 @@ fn gone(project: &str, snapshot: &Snapshot) -> Vec<Group> {
     }
     for replica in snapshot.replicas.iter().filter(|r| r.project == project && !ended(r)) {
         let kept = lines.entry(&replica.service).or_default();
-        kept.push(Line { step: Step::Busy, ..living(replica, None) });
+        // No release is wanted, so that none of them is an older one.
+        let replica = ReplicaSummary { current: true, ..replica.clone() };
+        kept.push(Line { step: Step::Busy, ..living(&replica, None) });
     }
     let group = |(service, lines): (&str, Vec<Line>)| Group {
         name: format!("{project}/{service}"),
@@ -446,6 +448,9 @@ mod tests {
         assert!(!goal.progress(&at(2, Vec::new(), Vec::new())).done);
         let ended = replica("web.1", "ended", "exited (0)");
         assert!(goal.progress(&at(3, Vec::new(), vec![ended])).done);
+        let runs_on = ReplicaSummary { current: false, ..running("web.1") };
+        let missing = goal.progress(&at(3, Vec::new(), vec![runs_on])).missing();
+        assert_eq!(missing, ["shop/web.1: Running on node2"], "of no release is it an older one");
     }
 
     #[test]
