@@ -100,10 +100,7 @@ pub(crate) const MONITORING: [StandIn; 4] = [
         "cadvisor",
         "",
         &[
-            (
-                "cadvisor",
-                "[ -d /var/run/docker ] && [ -d /rootfs/etc ] && exec serve 8080 /www\n",
-            ),
+            ("cadvisor", "[ -d /var/run/docker ] && [ -d /rootfs/etc ] && exec serve 8080 /www\n"),
             ("page", "echo containers\n"),
         ],
     ),

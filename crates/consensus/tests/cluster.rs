@@ -179,17 +179,7 @@ async fn fault_29_members_become_what_is_wished() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fault_30_a_late_member_catches_up_through_a_snapshot() {
-    let mut cluster = Cluster::new();
-    (cluster.snapshot_every, cluster.keep) = (50, 5);
-    let mut cluster = cluster.of(3).await;
-    let late = cluster.followers().await[0];
-    cluster.kill(late).await;
-    let leader = cluster.leader().await;
-    for n in 0..200 {
-        cluster.log(leader).propose(label("k", &n.to_string()), None).await.unwrap();
-    }
-    let metrics = cluster.log(leader).metrics();
-    assert!(metrics.snapshot > 100, "{metrics:?}");
+    let (mut cluster, late) = Cluster::with_one_far_behind().await;
     cluster.start(late).await.unwrap();
     cluster.until("it catches up", |c| labelled(c.log(late), "k") == Some("199".into())).await;
     assert!(cluster.log(late).metrics().snapshot > 100, "by a snapshot");

@@ -6,22 +6,7 @@ mod support;
 use consensus::FOUNDER;
 use model::NodeId;
 use std::time::Duration;
-use support::{Cluster, label, labelled};
-
-/// Three members, one of which is down and can only catch up by a snapshot.
-async fn one_far_behind() -> (Cluster, NodeId) {
-    let mut cluster = Cluster::new();
-    (cluster.snapshot_every, cluster.keep) = (50, 5);
-    let mut cluster = cluster.of(3).await;
-    let late = cluster.followers().await[0];
-    cluster.kill(late).await;
-    let leader = cluster.leader().await;
-    for n in 0..200 {
-        cluster.log(leader).propose(label("k", &n.to_string()), None).await.unwrap();
-    }
-    assert!(cluster.log(leader).metrics().snapshot > 100, "the log it would need is gone");
-    (cluster, late)
-}
+use support::{Cluster, labelled};
 
 async fn catches_up(cluster: &Cluster, late: NodeId) {
     cluster.until("it has all", |c| labelled(c.log(late), "k") == Some("199".into())).await;
@@ -32,7 +17,7 @@ async fn catches_up(cluster: &Cluster, late: NodeId) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fault_30_a_transfer_that_is_cut_off_is_begun_again() {
-    let (mut cluster, late) = one_far_behind().await;
+    let (mut cluster, late) = Cluster::with_one_far_behind().await;
     cluster.start(late).await.unwrap();
     for wait in [1, 4, 9, 16, 25] {
         cluster.cut(late);
@@ -45,7 +30,7 @@ async fn fault_30_a_transfer_that_is_cut_off_is_begun_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fault_30_who_dies_while_it_takes_a_snapshot_has_the_old_state_or_the_new_one() {
-    let (mut cluster, late) = one_far_behind().await;
+    let (mut cluster, late) = Cluster::with_one_far_behind().await;
     for wait in [0, 2, 5, 10, 20, 40, 80] {
         cluster.start(late).await.unwrap();
         let held = labelled(cluster.log(late), "k").map(|k| k.parse::<u32>().unwrap());

@@ -34,6 +34,25 @@ pub struct Run {
     pub interactive: bool,
 }
 
+impl Run {
+    /// The service's own command as the service runs it, with nothing attached.
+    pub fn of(project: ProjectName, service: ServiceName, name: ServiceName) -> Self {
+        Self {
+            project,
+            service,
+            name,
+            command: None,
+            entrypoint: None,
+            environment: BTreeMap::new(),
+            user: None,
+            working_dir: None,
+            depends: true,
+            tty: false,
+            interactive: false,
+        }
+    }
+}
+
 impl fmt::Debug for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Run")

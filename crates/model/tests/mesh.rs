@@ -8,24 +8,8 @@ use model::*;
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-fn founded(pool: &str) -> Log {
-    let token = JoinToken { digest: "d".into(), sealed: vec![1] };
-    let mut log = Log { state: State::default(), at: Time(0) };
-    log.apply(Command::Found(Found {
-        cluster: ClusterId("c".into()),
-        authority: "pem".into(),
-        sealed_key: vec![1],
-        manager_token: token.clone(),
-        worker_token: token,
-        node: join("n1", Role::Manager),
-        mesh: Some(Mesh { pool: pool.parse().unwrap(), carrier: Carrier::Direct }),
-    }));
-    log.apply(Command::Join(join("n2", Role::Worker)));
-    log
-}
-
 fn log() -> Log {
-    founded("10.128.0.0/10")
+    Log::founded_on("10.128.0.0/10")
 }
 
 fn given(log: &Log, task: TaskId) -> Ipv4Addr {
@@ -122,7 +106,7 @@ fn subnets_go_with_the_project_or_the_node_and_stay_with_the_host() {
 
 #[test]
 fn a_pool_that_is_used_up_refuses_the_task() {
-    let mut log = founded("10.128.0.0/16");
+    let mut log = Log::founded_on("10.128.0.0/16");
     for n in 0..96 {
         log.apply(deploy(&format!("p{n}"), &[("web", service())]));
         assert!(log.create(&format!("p{n}"), "web", 1, 1).is_some(), "subnet {n}");
@@ -194,7 +178,7 @@ fn a_service_on_no_network_of_its_own_has_no_name_there() {
 /// Who claims another's key could be sent what is meant for the other.
 #[test]
 fn a_key_is_the_first_nodes_that_has_it() {
-    let mut log = founded("10.0.0.0/16");
+    let mut log = Log::founded_on("10.0.0.0/16");
     let facts = |key: u8| Facts { mesh_key: Some(MeshKey([key; 32])), ..common::facts() };
     let refresh =
         |node: u64, facts| Refresh { node: NodeId(node), facts, address: None, away: None };

@@ -3,24 +3,12 @@
 
 mod common;
 
-use common::{Log, deploy, join, service};
+use common::{Log, deploy, service};
 use model::*;
 use std::collections::BTreeMap;
 
 fn log() -> Log {
-    let token = JoinToken { digest: "d".into(), sealed: vec![1] };
-    let mut log = Log { state: State::default(), at: Time(0) };
-    log.apply(Command::Found(Found {
-        cluster: ClusterId("c".into()),
-        authority: "pem".into(),
-        sealed_key: vec![1],
-        manager_token: token.clone(),
-        worker_token: token,
-        node: join("n1", Role::Manager),
-        mesh: Some(Mesh { pool: "10.128.0.0/10".parse().unwrap(), carrier: Carrier::Direct }),
-    }));
-    log.apply(Command::Join(join("n2", Role::Worker)));
-    log
+    Log::founded_on("10.128.0.0/10")
 }
 
 fn on(networks: &[&str]) -> ServiceSpec {

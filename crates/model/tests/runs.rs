@@ -8,18 +8,12 @@ use model::*;
 use std::collections::BTreeMap;
 
 fn run(service: &str, name: &str) -> Run {
+    let [service, name] = [service, name].map(|name| name.parse().unwrap());
     Run {
-        project: "shop".parse().unwrap(),
-        service: service.parse().unwrap(),
-        name: name.parse().unwrap(),
         command: Some(vec!["migrate".into()]),
-        entrypoint: None,
         environment: BTreeMap::from([("A".into(), "2".into())]),
-        user: None,
-        working_dir: None,
         depends: false,
-        tty: false,
-        interactive: false,
+        ..Run::of("shop".parse().unwrap(), service, name)
     }
 }
 

@@ -217,6 +217,22 @@ impl Cluster {
         }
     }
 
+    /// Three members, one of which is down and can only catch up by a snapshot.
+    pub(crate) async fn with_one_far_behind() -> (Self, NodeId) {
+        let mut cluster = Self::new();
+        (cluster.snapshot_every, cluster.keep) = (50, 5);
+        let mut cluster = cluster.of(3).await;
+        let late = cluster.followers().await[0];
+        cluster.kill(late).await;
+        let leader = cluster.leader().await;
+        for n in 0..200 {
+            cluster.log(leader).propose(label("k", &n.to_string()), None).await.unwrap();
+        }
+        let metrics = cluster.log(leader).metrics();
+        assert!(metrics.snapshot > 100, "the log it would need is gone: {metrics:?}");
+        (cluster, late)
+    }
+
     pub(crate) fn folder(&self, id: NodeId) -> PathBuf {
         self.dir.path().join(id.to_string())
     }

@@ -101,6 +101,18 @@ impl Log {
 
     /// By a node that says so of itself.
     pub fn founded_by(facts: Facts) -> Self {
+        Self::founded_with(facts, None)
+    }
+
+    /// With a mesh of this pool, and a worker as node 2.
+    pub fn founded_on(pool: &str) -> Self {
+        let mesh = Mesh { pool: pool.parse().unwrap(), carrier: Carrier::Direct };
+        let mut log = Self::founded_with(facts(), Some(mesh));
+        log.apply(Command::Join(join("n2", Role::Worker)));
+        log
+    }
+
+    fn founded_with(facts: Facts, mesh: Option<Mesh>) -> Self {
         let mut log = Self { state: State::default(), at: Time(0) };
         let token = JoinToken { digest: "d".into(), sealed: vec![1] };
         log.apply(Command::Found(Found {
@@ -109,7 +121,7 @@ impl Log {
             sealed_key: vec![1],
             manager_token: token.clone(),
             worker_token: token,
-            mesh: None,
+            mesh,
             node: Join { facts, ..join("n1", Role::Manager) },
         }));
         log

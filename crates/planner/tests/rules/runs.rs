@@ -3,26 +3,17 @@
 use crate::world::{World, secs, spec};
 use model::limits::ENDED_TASK_KEPT;
 use model::{Command, EndRun, Outcome, Run, Service, TaskId};
-use std::collections::BTreeMap;
 
 /// A service, and a command run beside it that was given a place.
 fn world() -> (World, TaskId) {
     let mut w = World::new(3);
     w.deploy("web", spec(2));
     w.settle();
-    let run = Command::Run(Run {
-        project: "shop".parse().unwrap(),
-        service: "web".parse().unwrap(),
-        name: "mine".parse().unwrap(),
-        command: None,
-        entrypoint: None,
-        environment: BTreeMap::new(),
-        user: None,
-        working_dir: None,
-        depends: true,
-        tty: false,
-        interactive: false,
-    });
+    let run = Command::Run(Run::of(
+        "shop".parse().unwrap(),
+        "web".parse().unwrap(),
+        "mine".parse().unwrap(),
+    ));
     assert!(matches!(w.apply(run), Outcome::Accepted { .. }));
     w.settle();
     let id = of(&w).expect("it was asked for").id;

@@ -168,19 +168,7 @@ fn run(project: ProjectName, args: &[&str]) -> Result<Command, String> {
         let name = args.get(at).ok_or("a name is missing")?;
         name.parse().map_err(|e| format!("{e}"))
     };
-    Ok(Command::Run(Run {
-        project,
-        service: name(1)?,
-        name: name(2)?,
-        command: None,
-        entrypoint: None,
-        environment: BTreeMap::new(),
-        user: None,
-        working_dir: None,
-        depends: true,
-        tty: false,
-        interactive: false,
-    }))
+    Ok(Command::Run(Run::of(project, name(1)?, name(2)?)))
 }
 
 /// A host like the first one wants to join.
