@@ -2,34 +2,40 @@
 //! purpose, one at a time, and the seeded simulation must notice each of them.
 //!
 //! The rules are broken in a copy of the crates (`copy.rs`), never in the tree: no switch, feature or `cfg` of a
-//! product build can turn one on. `list.rs` says which. It takes minutes, and so is run with `E2E=1`, or by itself:
-//! `SEEDS=n` is how many seeds each may take, `MUTATION=name` looks at one alone.
+//! product build can turn one on. `list.rs` says which. It takes minutes, and so is run with `E2E=1` or
+//! `--include-ignored`. `SEEDS=n` is how many seeds each may take, `MUTATION=name` looks at one alone.
 
 mod copy;
 mod list;
 
 use copy::Copy;
+use lab::harness::{Trial, Verdict, run};
 use list::MUTATIONS;
+use std::process::ExitCode;
 
 /// Seeds within which a broken rule must be noticed.
 const SEEDS: u64 = 500;
 /// Seeds that the copy must pass while no rule is broken.
 const SOUND: u64 = 30;
 
-#[test]
-fn every_broken_rule_is_noticed() {
+fn main() -> ExitCode {
+    run(vec![Trial::long("every_broken_rule_is_noticed", every_broken_rule_is_noticed)])
+}
+
+fn every_broken_rule_is_noticed() -> Verdict {
     let variable = |name: &str| std::env::var(name).ok();
-    if ["E2E", "SEEDS", "MUTATION"].iter().all(|name| variable(name).is_none()) {
-        println!("not run: it takes minutes; `E2E=1`, `SEEDS=500` or `MUTATION=name` run it");
-        return;
-    }
-    let seeds = variable("SEEDS").and_then(|n| n.parse().ok()).unwrap_or(SEEDS);
+    let seeds = variable("SEEDS").map_or(Ok(SEEDS), |n| n.parse())?;
+    let only = variable("MUTATION");
+    let chosen = || MUTATIONS.iter().filter(|m| only.as_ref().is_none_or(|o| o == m.name));
+    assert!(
+        chosen().next().is_some(),
+        "no rule is named {only:?}; `tests/mutations/list.rs` lists them"
+    );
     let copy = Copy::make(&MUTATIONS);
     let sound = copy.run("", SOUND);
     assert!(sound.found.is_none(), "the copy fails as it is: {}", sound.text);
-    let only = variable("MUTATION");
     let mut unnoticed = Vec::new();
-    for mutation in MUTATIONS.iter().filter(|m| only.as_ref().is_none_or(|o| o == m.name)) {
+    for mutation in chosen() {
         let run = copy.run(mutation.name, seeds);
         if let Some(found) = &run.found {
             let sound = copy.run_one("", found.seed);
@@ -45,4 +51,5 @@ fn every_broken_rule_is_noticed() {
         }
     }
     assert!(unnoticed.is_empty(), "not noticed within {seeds} seeds: {unnoticed:?}");
+    Ok(())
 }

@@ -15,22 +15,35 @@ use std::{
 /// What a test says: nothing, or why it failed. Panics count as failures too.
 pub type Verdict = Result<(), Box<dyn Error + Send + Sync>>;
 
+/// What a test needs beyond a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Needs {
+    Nothing,
+    Minutes,
+    Lab,
+}
+
 /// One named test.
 pub struct Trial {
     name: String,
-    needs_lab: bool,
+    needs: Needs,
     run: Box<dyn FnOnce() -> Verdict>,
 }
 
 impl Trial {
     /// A test that runs everywhere.
     pub fn plain(name: &str, run: impl FnOnce() -> Verdict + 'static) -> Self {
-        Self { name: name.to_owned(), needs_lab: false, run: Box::new(run) }
+        Self { name: name.to_owned(), needs: Needs::Nothing, run: Box::new(run) }
+    }
+
+    /// A test that runs everywhere and takes minutes: with `E2E=1`, or when ignored ones are asked for.
+    pub fn long(name: &str, run: impl FnOnce() -> Verdict + 'static) -> Self {
+        Self { name: name.to_owned(), needs: Needs::Minutes, run: Box::new(run) }
     }
 
     /// A test that needs root and Docker, and `E2E=1`.
     pub fn lab(name: &str, run: impl FnOnce() -> Verdict + 'static) -> Self {
-        Self { name: name.to_owned(), needs_lab: true, run: Box::new(run) }
+        Self { name: name.to_owned(), needs: Needs::Lab, run: Box::new(run) }
     }
 }
 
@@ -67,7 +80,7 @@ fn perform(trials: Vec<Trial>, wishes: &Wishes, e2e: bool, output: &mut dyn Writ
     let mut chosen: Vec<Trial> = trials.into_iter().filter(|t| wishes.name(&t.name)).collect();
     let e2e = e2e || wishes.with_ignored || wishes.only_ignored;
     if wishes.only_ignored {
-        chosen.retain(|trial| trial.needs_lab);
+        chosen.retain(|trial| trial.needs != Needs::Nothing);
     }
     if wishes.list {
         for trial in &chosen {
@@ -78,7 +91,7 @@ fn perform(trials: Vec<Trial>, wishes: &Wishes, e2e: bool, output: &mut dyn Writ
     let started = clock::now();
     say(output, &format!("\nrunning {} tests", chosen.len()));
     let mut tally = Tally { filtered: all - chosen.len(), ..Tally::default() };
-    let lab = e2e && chosen.iter().any(|t| t.needs_lab);
+    let lab = e2e && chosen.iter().any(|t| t.needs == Needs::Lab);
     let prepared = if lab { packages::install(output) } else { Ok(()) };
     for trial in chosen {
         tally.one(trial, e2e, &prepared, output);
@@ -98,12 +111,17 @@ impl Tally {
         let name = trial.name;
         let _ = write!(output, "test {name} ... ");
         let _ = output.flush();
-        if trial.needs_lab && !e2e {
+        let lacks = match trial.needs {
+            Needs::Nothing => None,
+            Needs::Minutes => Some("takes minutes"),
+            Needs::Lab => Some("needs root and Docker"),
+        };
+        if let Some(lacks) = lacks.filter(|_| !e2e) {
             self.ignored += 1;
-            return say(output, "ignored, needs root and Docker: set E2E=1");
+            return say(output, &format!("ignored, {lacks}: set E2E=1"));
         }
         let verdict = match prepared {
-            Err(error) if trial.needs_lab => Err(chain(error)),
+            Err(error) if trial.needs == Needs::Lab => Err(chain(error)),
             _ => judge(trial.run),
         };
         match verdict {
@@ -207,6 +225,7 @@ mod tests {
             Trial::plain("refuses", || Err("because".into())),
             Trial::plain("panics", || panic!("at the disco")),
             Trial::lab("needs_a_lab", || Ok(())),
+            Trial::long("takes_long", || Err("at last".into())),
         ]
     }
 
@@ -221,9 +240,12 @@ mod tests {
     fn goes_on_after_failures_and_counts() {
         let (text, good) = output(&[]);
         assert!(!good);
-        assert!(text.contains("1 passed; 2 failed; 1 ignored; 0 measured; 0 filtered"), "{text}");
+        assert!(text.contains("1 passed; 2 failed; 2 ignored; 0 measured; 0 filtered"), "{text}");
         assert!(text.contains("---- refuses ----\nbecause"), "{text}");
         assert!(text.contains("test needs_a_lab ... ignored, needs root"), "{text}");
+        assert!(text.contains("test takes_long ... ignored, takes minutes"), "{text}");
+        let (text, good) = output(&["--include-ignored", "takes_long"]);
+        assert!(!good && text.contains("---- takes_long ----\nat last"), "{text}");
     }
 
     #[test]
@@ -231,7 +253,7 @@ mod tests {
         let (text, good) =
             output(&["--test-threads", "1", "--nocapture", "-q", "--skip", "panics", "fi", "pan"]);
         assert!(
-            good && text.contains("1 passed; 0 failed; 0 ignored; 0 measured; 3 filtered"),
+            good && text.contains("1 passed; 0 failed; 0 ignored; 0 measured; 4 filtered"),
             "{text}"
         );
         let (text, good) = output(&["--list"]);
